@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One address type for both families. */
+#ifndef ACKGATE_CORE_ADDR_H
+#define ACKGATE_CORE_ADDR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+/* An IPv6 address in network order, or an IPv4 one mapped into ::ffff:0:0/96 (RFC 4291, 2.5.5.2). */
+struct addr {
+	uint8_t b[16];
+};
+
+/* Addresses from first to last, both included and both of one family; a prefix is a range too. */
+struct addr_range {
+	struct addr first;
+	struct addr last;
+};
+
+/* One connection as the gate's hooks see it: the server's address is the one after DNAT. Ports in host order. */
+struct tuple {
+	struct addr client;
+	struct addr server;
+	uint16_t client_port;
+	uint16_t server_port;
+};
+
+static inline bool addr_is_v4(const struct addr *a)
+{
+	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	return memcmp(a->b, mapped, sizeof(mapped)) == 0;
+}
+
+static inline struct addr addr_v4(const uint8_t octets[4])
+{
+	struct addr a = {.b = {[10] = 0xff, [11] = 0xff}};
+	memcpy(a.b + 12, octets, 4);
+	return a;
+}
+
+static inline bool addr_equal(const struct addr *a, const struct addr *b)
+{
+	return memcmp(a->b, b->b, sizeof(a->b)) == 0;
+}
+
+/* An IPv4 address is never inside an IPv6 range, not even inside ::/0. */
+static inline bool addr_in_range(const struct addr *a, const struct addr_range *r)
+{
+	return addr_is_v4(a) == addr_is_v4(&r->first) && memcmp(a->b, r->first.b, 16) >= 0 &&
+	       memcmp(a->b, r->last.b, 16) <= 0;
+}
+
+/* The address with all but its first `bits` bits cleared; bits counts within the address's own family. */
+static inline struct addr addr_prefix(const struct addr *a, unsigned bits)
+{
+	struct addr p = *a;
+	if (addr_is_v4(a))
+		bits += 96;
+	for (unsigned i = 0; i < 16; i++) {
+		unsigned keep = bits > i * 8 ? bits - i * 8 : 0;
+		if (keep < 8)
+			p.b[i] &= (uint8_t)(0xff00u >> keep);
+	}
+	return p;
+}
+
+#endif

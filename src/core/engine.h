@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The engine: one packet in, one decision out.
+ *
+ * It holds the flows of one shard and is used by one thread. It touches no socket, clock or global and allocates in
+ * engine_new alone. What has to be done to the outside comes back as a list of effects, to be carried out in their
+ * order: conntrack's before the packet's verdict, the rest after it.
+ */
+#ifndef ACKGATE_CORE_ENGINE_H
+#define ACKGATE_CORE_ENGINE_H
+
+#include "core/build.h"
+#include "core/packet.h"
+#include "core/policy.h"
+#include "core/reasons.h"
+#include "core/siphash.h"
+
+struct engine;
+struct engine_shared;
+
+enum engine_hook { HOOK_INPUT, HOOK_FORWARD, HOOK_OUTPUT };
+
+struct engine_packet {
+	const uint8_t *bytes;  /* from the IP header */
+	size_t captured;
+	size_t on_wire;
+	bool verify_checksum;
+	enum engine_hook hook;
+	/*
+	 * What the kernel's rules know, told in the packet mark's one bit. With SYN: conntrack's entry of this tuple is
+	 * marked as admitted. Without SYN, in FORWARD: the packet comes from the server's side of a rule.
+	 */
+	bool hint;
+	bool admitted;         /* came by the queue of flows that are admitted and inspected in full */
+	const char *interface; /* it came in by; NULL if no rule asks */
+};
+
+enum verdict {
+	VERDICT_ACCEPT,
+	VERDICT_DROP,
+	VERDICT_ADMIT, /* accept, and mark the connection as admitted */
+};
+
+enum effect_type {
+	EFFECT_CT_DELETE, /* take the tuple's conntrack entry away */
+	EFFECT_CT_UNMARK, /* clear our bit of its mark */
+	EFFECT_SEND,      /* these bytes, by a raw socket */
+	EFFECT_REPORT,    /* for the log and the list of failures */
+};
+
+struct report {
+	struct tuple tuple;
+	uint16_t slot;      /* the rule's; POLICY_NO_SLOT if none */
+	enum reason reason; /* why a packet was not let through, or NONE */
+	enum cause cause;   /* why a handshake failed, or NONE */
+	bool observed;      /* enforce = no: judged, but let go on */
+	struct addr from;   /* CAUSE_unreachable: who said so */
+};
+
+struct effect {
+	enum effect_type type;
+	union {
+		struct tuple tuple;
+		struct {
+			uint8_t bytes[BUILD_RST_MAX];
+			uint8_t len;
+		} send;
+		struct report report;
+	};
+};
+
+/* What one call may ask for at most; engine_expire returns early and is called again. */
+#define ENGINE_EFFECTS 24
+
+struct effects {
+	size_t count;
+	struct effect list[ENGINE_EFFECTS];
+};
+
+struct decision {
+	enum verdict verdict;
+	enum reason reason; /* NONE unless dropped, or observed to be droppable */
+	uint16_t slot;      /* of the rule that judged; POLICY_NO_SLOT if none */
+	bool change_syn;    /* let `change` be applied (build_change_syn) before the packet goes on */
+	struct build_syn_change change;
+	struct segment segment; /* as parsed; valid unless the reason is malformed or fragment */
+	struct effects effects;
+};
+
+struct engine_limits {
+	uint32_t half_open; /* flows, of this shard */
+	uint32_t flows;     /* admitted flows that are followed (inspect = full, connections_per_source), of this shard */
+};
+
+struct engine_rule_counters {
+	uint64_t matched;   /* SYNs that opened a handshake or were refused one */
+	uint64_t admitted;
+	uint64_t dropped;
+};
+
+struct engine_counters {
+	uint64_t packets;
+	uint64_t drops[REASON_COUNT];    /* packets */
+	uint64_t observed[REASON_COUNT]; /* packets let go although, by enforce = no */
+	uint64_t started;                /* handshakes */
+	uint64_t completed;
+	uint64_t failed[CAUSE_COUNT];
+	uint64_t evicted; /* half-open flows that made room for newer ones */
+	uint64_t adopted;
+	struct engine_rule_counters rules[POLICY_RULES_MAX]; /* by slot */
+};
+
+/* Flows by what they are in now. */
+struct engine_gauges {
+	uint32_t syn_sent;
+	uint32_t syn_received;
+	uint32_t established; /* inspected in full */
+	uint32_t closing;
+	uint32_t offloaded; /* handed to the kernel, counted for connections_per_source */
+};
+
+/* One flow, for people. */
+struct engine_flow_info {
+	struct tuple tuple;
+	uint16_t slot;
+	const char *client_state;
+	const char *server_state;
+	const char *flow_state; /* half-open, admitted, closing */
+	uint32_t age_s;         /* since it entered the state */
+};
+
+/*
+ * What the shards of one daemon share: per-source limits and per-rule counts, fixed in size, atomic. `sources` is how
+ * many sources are remembered at once. NULL without memory.
+ */
+struct engine_shared *engine_shared_new(uint32_t sources, const struct siphash_key *key);
+void engine_shared_free(struct engine_shared *s);
+uint32_t engine_shared_half_open(const struct engine_shared *s, uint16_t slot);
+
+/* The engine borrows policy and shared; they must outlive it. `now_us`: monotonic microseconds. NULL without memory. */
+struct engine *engine_new(const struct engine_limits *limits, const struct policy *policy, struct engine_shared *shared,
+	const struct siphash_key *key, uint64_t now_us);
+void engine_free(struct engine *e);
+
+/* New rules for new handshakes; flows stand. The old policy may be freed afterwards. */
+void engine_set_policy(struct engine *e, const struct policy *policy);
+
+/* Judges one packet. Never fails: what can't be understood is dropped as malformed. */
+void engine_packet(struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out);
+
+/* Lets flows expire that are due. True if there was not room for all effects: carry them out and call again. */
+bool engine_expire(struct engine *e, uint64_t now_us, struct effects *out);
+
+/* Conntrack says that an admitted connection has ended. */
+void engine_ended(struct engine *e, const struct tuple *t);
+
+/*
+ * Reconciling with a dump of conntrack: begin, seen for each marked entry, end. Offloaded flows that were there before
+ * the dump began and were not in it are uncounted; returns how many.
+ */
+void engine_reconcile_begin(struct engine *e);
+void engine_reconcile_seen(struct engine *e, const struct tuple *t);
+uint32_t engine_reconcile_end(struct engine *e);
+
+/* Forgets a flow of any state, as `flows kill` does; effects as for an expiry, an RST to both ends. False: no such flow. */
+bool engine_kill(struct engine *e, const struct tuple *t, struct effects *out);
+
+const struct engine_counters *engine_counters(const struct engine *e);
+struct engine_gauges engine_gauges(const struct engine *e);
+
+/* Calls `each` for every flow until it returns false. */
+void engine_flows(const struct engine *e, uint64_t now_us, bool (*each)(const struct engine_flow_info *, void *), void *arg);
+
+#endif

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+noinst_LIBRARIES += src/core/libackcore.a
+src_core_libackcore_a_SOURCES = \
+	src/core/addr.h src/core/seq.h \
+	src/core/packet.c src/core/packet.h \
+	src/core/tcpopt.c src/core/tcpopt.h \
+	src/core/build.c src/core/build.h \
+	src/core/siphash.c src/core/siphash.h \
+	src/core/handshake.c src/core/handshake.h \
+	src/core/window.c src/core/window.h \
+	src/core/flow.c src/core/flow.h \
+	src/core/limiter.c src/core/limiter.h \
+	src/core/policy.c src/core/policy.h \
+	src/core/reasons.c src/core/reasons.h \
+	src/core/engine.c src/core/engine.h

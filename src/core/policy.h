@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The rules as the engine sees them: immutable, complete, in the file's order. */
+#ifndef ACKGATE_CORE_POLICY_H
+#define ACKGATE_CORE_POLICY_H
+
+#include "core/addr.h"
+
+#include <stddef.h>
+
+#define POLICY_RULES_MAX 1024
+#define POLICY_NO_SLOT   UINT16_MAX
+
+enum policy_mode { MODE_GATE, MODE_SPLICE, MODE_ACCEPT, MODE_DROP, MODE_REJECT };
+enum policy_inspect { INSPECT_HANDSHAKE, INSPECT_FULL };
+enum policy_over_limit { OVER_LIMIT_DROP, OVER_LIMIT_REJECT, OVER_LIMIT_BLOCK };
+enum policy_syncookies { SYNCOOKIES_ADAPTIVE, SYNCOOKIES_ALWAYS, SYNCOOKIES_NEVER };
+
+struct port_range {
+	uint16_t first;
+	uint16_t last;
+};
+
+/* `per_s` events a second on average, up to `burst` at once; per_s 0: no limit. */
+struct policy_rate {
+	uint32_t per_s;
+	uint32_t burst;
+};
+
+#define POLICY_IFNAME 16
+
+struct policy_rule {
+	const char *name;
+	/* The rule's number for counters and flows: kept across reloads for as long as the name stands. */
+	uint16_t slot;
+
+	/* An empty list matches everything. */
+	const struct addr_range *from;
+	size_t from_count;
+	const struct addr_range *to;
+	size_t to_count;
+	const struct port_range *port;
+	size_t port_count;
+	const char (*interface)[POLICY_IFNAME];
+	size_t interface_count;
+
+	enum policy_mode mode;
+	bool enforce;
+	enum policy_inspect inspect;
+	bool fastopen_strip;
+	uint16_t mss; /* bytes; 0: off */
+	enum policy_syncookies syncookies;
+
+	struct policy_rate syn_rate;     /* per source */
+	uint32_t half_open;              /* 0: no limit of its own */
+	uint32_t connections_per_source; /* 0: no limit */
+	enum policy_over_limit over_limit;
+};
+
+/* Seconds; RFC 5382 asks for at least 4 minutes in transitory states and 2 h 4 min when established. */
+struct policy_timeouts {
+	uint32_t syn_sent;
+	uint32_t syn_received;
+	uint32_t established;
+	uint32_t fin_wait;
+	uint32_t close_wait;
+	uint32_t last_ack;
+	uint32_t time_wait;
+	uint32_t closed;
+};
+
+struct policy {
+	const struct policy_rule *rules;
+	size_t rule_count;
+	bool by_interface; /* some rule names an interface: packets must come with a name */
+	struct policy_timeouts timeouts;
+	uint32_t adopt_window; /* seconds */
+	bool adopt;
+	uint8_t source_prefix4; /* bits that make one source */
+	uint8_t source_prefix6;
+};
+
+/*
+ * The first rule that a packet from client to server:port, come in by `interface` (NULL: not known, which rules with
+ * interfaces take for a match), falls under; NULL if none.
+ */
+const struct policy_rule *policy_match(const struct policy *p, const struct addr *client, const struct addr *server,
+	uint16_t server_port, const char *interface);
+
+/* The rule that holds a slot now; NULL if it was removed. */
+const struct policy_rule *policy_rule_by_slot(const struct policy *p, uint16_t slot);
+
+#endif

@@ -1,0 +1,1 @@
+src_kernel_libackkernel_a_SOURCES += src/kernel/ruleset.h

@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+include tests/unit/core.mk
+include tests/unit/packet.mk
+include tests/unit/config.mk
+include tests/fuzz/fuzz.mk
