@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What every test of the lab gets. Needs root and the tools of `build-aux/deps test`; nothing is skipped without them."""
+
+import os
+import shutil
+
+import pytest
+
+import gate as gate_module
+import netns
+from topology import Lab
+
+TOOLS = ("ip", "iptables", "ip6tables", "nft", "nginx", "curl", "nmap", "ss", "conntrack")
+
+
+def pytest_configure(config):
+    if os.geteuid() != 0:
+        pytest.exit("the lab makes network namespaces: run it as root", returncode=2)
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if missing:
+        pytest.exit(f"the lab misses {', '.join(missing)}: run build-aux/deps test", returncode=2)
+    for program in ("ackgated", "ackgatectl"):
+        if not os.path.exists(os.path.join(gate_module.programs(), program)):
+            pytest.exit(f"no {program} in {gate_module.programs()}: run ./run --build", returncode=2)
+    netns.delete_stale()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed:
+        for gate in getattr(item, "gates", []):
+            report.sections.append((f"log of {gate.directory}", gate.log()[-6000:]))
+            if gate.process is not None and gate.process.poll() is None:
+                report.sections.append(("ackgatectl status", gate.ctl("status").stdout))
+                report.sections.append(("security table", gate.namespace.run(
+                    "iptables-save", "-c", "-t", "security", check=False).stdout))
+
+
+@pytest.fixture(params=["forwarded", "local"])
+def kind(request):
+    """Where the gate stands; a test for one place alone says @pytest.mark.parametrize("kind", ["forwarded"])."""
+    return request.param
+
+
+@pytest.fixture(params=[4, 6], ids=["ipv4", "ipv6"])
+def family(request):
+    return request.param
+
+
+@pytest.fixture
+def lab(kind):
+    made = Lab(kind)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def new_gate(request, lab):
+    """Makes a daemon, not started yet, for the lab's gate or another namespace; it must end well when the test is over."""
+    request.node.gates = []
+
+    def make(namespace=lab.gate):
+        directory = lab.path(f"gate-{len(request.node.gates)}")
+        os.makedirs(directory)
+        os.chmod(directory, 0o755)
+        gate = gate_module.Gate(namespace, directory)
+        request.node.gates.append(gate)
+        return gate
+
+    yield make
+    for gate in reversed(request.node.gates):
+        gate.stop()
+
+
+@pytest.fixture
+def gate(new_gate):
+    return new_gate()
