@@ -9,29 +9,34 @@
 #define BUILD_RST_MAX 60
 
 /*
- * Writes a complete IP packet with an RST (with ACK if `with_ack`) from src to dst, both of one family, with checksums.
- * Ports, seq and ack in host order. Returns its length in bytes.
+ * Writes a complete IP packet with an RST (with ACK if `with_ack`) from src to dst, both of one
+ * family, with checksums. Ports, seq and ack in host order. Returns its length in bytes.
  */
-size_t build_rst(uint8_t out[static BUILD_RST_MAX], const struct addr *src, uint16_t src_port, const struct addr *dst,
-	uint16_t dst_port, uint32_t seq, bool with_ack, uint32_t ack);
+size_t build_rst(uint8_t out[static BUILD_RST_MAX], const struct addr *src, uint16_t src_port,
+	const struct addr *dst, uint16_t dst_port, uint32_t seq, bool with_ack, uint32_t ack);
 
 /*
- * The RST that answers a segment as a closed port would (RFC 9293, section 3.5.2, group 1): its seq is the segment's
- * ack, or it acknowledges what the segment took. Nothing answers an RST: returns 0 for one.
+ * The RST that answers a segment as a closed port would (RFC 9293, section 3.5.2, group 1): its seq
+ * is the segment's ack, or it acknowledges what the segment took. Nothing answers an RST: returns 0
+ * for one.
  */
 size_t build_rst_answer(uint8_t out[static BUILD_RST_MAX], const struct segment *seg);
 
 struct build_syn_change {
-	uint16_t mss_max;    /* lower the MSS option to this; 0: leave. Without the option, 536 or 1220 hold and nothing is added */
-	bool strip_fastopen; /* overwrite the Fast Open option with NOPs and cut the data off (RFC 7413, 4.2: the client sends it again) */
+	uint16_t mss_max; /* lower the MSS option to this; 0: leave. Without the option, 536 or 1220
+			     hold and nothing is added; nor is a signed SYN touched */
+	bool strip_fastopen; /* overwrite the Fast Open option with NOPs and cut the data off (RFC
+				7413, 4.2: the client sends it again) */
 };
 
 /*
- * Copies the SYN or SYN-ACK of `len` captured bytes to `out` with the changes made and a full TCP checksum, not an
- * incremental one: the kernel hands over packets whose checksum it left for later. Returns the new length; 0 if
- * nothing needs changing, or if the packet is not all there and its data would have to be kept.
+ * Copies the SYN or SYN-ACK of `len` captured bytes to `out` with the changes made and a full TCP
+ * checksum, not an incremental one: the kernel hands over packets whose checksum it left for later.
+ * Returns the new length; 0 if nothing needs changing, if the packet is not all there and its data
+ * would have to be kept, or if the result does not fit. Padding after the packet is cut off. `seg`
+ * is what packet_parse made of the same bytes.
  */
-size_t build_change_syn(uint8_t *out, size_t out_size, const uint8_t *bytes, size_t len, const struct segment *seg,
-	const struct build_syn_change *change);
+size_t build_change_syn(uint8_t *out, size_t out_size, const uint8_t *bytes, size_t len,
+	const struct segment *seg, const struct build_syn_change *change);
 
 #endif

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 noinst_LIBRARIES += src/core/libackcore.a
 src_core_libackcore_a_SOURCES = \
-	src/core/addr.h src/core/seq.h \
+	src/core/addr.h src/core/seq.h src/core/wire.h \
+	src/core/checksum.c src/core/checksum.h \
 	src/core/packet.c src/core/packet.h \
 	src/core/tcpopt.c src/core/tcpopt.h \
 	src/core/build.c src/core/build.h \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Bytes to segment: parsed once, checked, in host order. Nobody downstream looks at raw headers again. */
+/* Bytes to segment: parsed once, checked, in host order. Nobody downstream looks at raw headers
+ * again. */
 #ifndef ACKGATE_CORE_PACKET_H
 #define ACKGATE_CORE_PACKET_H
 
@@ -19,11 +20,14 @@ enum tcp_flag {
 	TCP_CWR = 0x80,
 };
 
-/* The options of a SYN or SYN-ACK that the gate acts on, and timestamps of any segment. Written by tcpopt_parse. */
+/* The options of a SYN or SYN-ACK that the gate acts on, and timestamps of any segment. Written by
+ * tcpopt_parse. */
 struct tcp_options {
-	uint16_t mss;         /* bytes; 0: not given (RFC 9293, 3.7.1) */
-	uint8_t wscale;       /* shift 0-14; valid if has_wscale (RFC 7323, 2.2; larger values read as 14) */
-	uint8_t fastopen_len; /* cookie bytes, 0 for a request; valid if has_fastopen (RFC 7413, 4.1.1) */
+	uint16_t mss;   /* bytes; 0: not given (RFC 9293, 3.7.1) */
+	uint8_t wscale; /* shift 0-14; valid if has_wscale (RFC 7323, 2.2; larger values read as 14)
+			 */
+	uint8_t fastopen_len; /* cookie bytes, 0 for a request; valid if has_fastopen (RFC
+				 7413, 4.1.1) */
 	bool has_wscale;
 	bool sack_permitted; /* RFC 2018 */
 	bool has_timestamp;  /* RFC 7323, 3.2 */
@@ -31,8 +35,10 @@ struct tcp_options {
 	bool has_auth; /* TCP-MD5 (RFC 2385) or TCP-AO (RFC 5925) */
 	uint32_t tsval;
 	uint32_t tsecr;
-	uint16_t mss_offset;      /* of the option's kind byte from the start of the TCP header; 0: none */
-	uint16_t fastopen_offset; /* likewise; both standard (34) and experimental (254, 0xF989) forms */
+	uint16_t mss_offset; /* of the option's kind byte from the start of the TCP header; 0: none
+			      */
+	uint16_t fastopen_offset; /* likewise; both standard (34) and experimental (254, 0xF989)
+				     forms */
 	uint16_t fastopen_size;   /* bytes of the whole option */
 };
 
@@ -43,18 +49,22 @@ struct segment {
 	uint16_t dst_port;
 	uint32_t seq;
 	uint32_t ack;
-	uint8_t flags;         /* enum tcp_flag, or'ed */
-	uint16_t window;       /* as on the wire, unscaled */
-	uint16_t tcp_offset;   /* bytes of IP headers before the TCP header */
-	uint16_t data_offset;  /* bytes of all headers */
-	uint32_t data_len;     /* payload bytes on the wire; with GSO up to the whole burst's */
+	uint8_t flags;        /* enum tcp_flag, or'ed */
+	uint16_t window;      /* as on the wire, unscaled */
+	uint16_t tcp_offset;  /* bytes of IP headers before the TCP header */
+	uint16_t data_offset; /* bytes of all headers */
+	uint32_t data_len;    /* payload bytes on the wire; with GSO up to the whole burst's */
 	struct tcp_options opt;
 };
 
 enum packet_kind {
-	PACKET_TCP,        /* *seg is filled */
-	PACKET_ICMP_ERROR, /* destination unreachable about a TCP segment: *seg holds the quoted addresses, ports and seq alone, *from who says so */
-	PACKET_OTHER,      /* well-formed, not ours */
+	PACKET_TCP, /* *seg is filled */
+	/*
+	 * Destination unreachable (but not "fragmentation needed") about a TCP segment: *seg holds
+	 * the quoted addresses, ports and seq alone, *from who says so.
+	 */
+	PACKET_ICMP_ERROR,
+	PACKET_OTHER, /* well-formed, not ours */
 	PACKET_FRAGMENT,
 	PACKET_MALFORMED,
 };
@@ -62,21 +72,28 @@ enum packet_kind {
 /*
  * Reads an IPv4 or IPv6 packet of which `captured` bytes are at hand and `on_wire` bytes exist.
  *
- * All headers including TCP's options must lie inside the captured bytes, else PACKET_MALFORMED. Lengths inside the
- * headers must agree with each other and not exceed on_wire (IPv6 payload length 0 stands for on_wire: BIG TCP).
- * Trailing padding after the IP length is ignored. IPv6 extension headers are walked (hop-by-hop, routing,
- * destination options, AH; RFC 8200, section 4); a fragment header with offset 0 and no more fragments ("atomic",
- * RFC 6946) is passed over. With verify_checksum and the whole packet at hand, a wrong TCP checksum is malformed.
- * Option lists with an illegal length are malformed; an unknown kind with a legal length is skipped.
- * TCP flags are not judged here: packet_flags_ok does that.
+ * All headers including TCP's options must lie inside the captured bytes, else PACKET_MALFORMED.
+ * Lengths inside the headers must agree with each other and not exceed on_wire (length 0 stands for
+ * on_wire where BIG TCP has it). Trailing padding after the IP length is ignored.
+ *
+ * IPv6 extension headers are walked (hop-by-hop, routing, destination options, AH; RFC 8200,
+ * section 4); a fragment header with offset 0 and no more fragments ("atomic", RFC 6946) is passed
+ * over. Any other fragment that is, or may be, TCP's is PACKET_FRAGMENT.
+ *
+ * Also malformed: port 0, a segment sent to where it says it comes from, IPv4-mapped addresses in
+ * an IPv6 header, option lists as tcpopt_parse refuses them, and with verify_checksum and the whole
+ * packet at hand a wrong TCP checksum (not verified on an IPv6 source route: it is made for another
+ * destination). TCP flags are not judged here: packet_flags_ok does that.
  */
-enum packet_kind packet_parse(const uint8_t *bytes, size_t captured, size_t on_wire, bool verify_checksum,
-	struct segment *seg, struct addr *from);
+enum packet_kind packet_parse(const uint8_t *bytes, size_t captured, size_t on_wire,
+	bool verify_checksum, struct segment *seg, struct addr *from);
 
-/* Whether FIN, SYN, RST and ACK are combined as some step of a connection has them: SYN, SYN ACK, ACK, FIN ACK, RST, RST ACK. */
+/* Whether FIN, SYN, RST and ACK are combined as some step of a connection has them: SYN, SYN ACK,
+ * ACK, FIN ACK, RST, RST ACK. */
 bool packet_flags_ok(uint8_t flags);
 
-/* Sequence space the segment takes: payload, plus one each for SYN and FIN (RFC 9293, section 3.4). */
+/* Sequence space the segment takes: payload, plus one each for SYN and FIN (RFC 9293, section 3.4).
+ */
 uint32_t packet_seq_len(const struct segment *seg);
 
 #endif
