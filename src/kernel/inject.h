@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Packets of our own, from any source address, by raw sockets; marked with our bit, so our rules let them by. */
+/* Packets of our own, from any source address, by raw sockets; marked with our bit, so our rules
+ * let them by. */
 #ifndef ACKGATE_KERNEL_INJECT_H
 #define ACKGATE_KERNEL_INJECT_H
 
@@ -8,7 +9,8 @@
 
 struct inject;
 
-/* NULL with a sentence in `why`. IPv6 may be missing on the host: sending it then fails silently and is counted. */
+/* NULL with a sentence in `why`. IPv6 may be missing on the host: sending it then fails silently
+ * and is counted. */
 struct inject *inject_open(uint32_t mark, char *why, size_t why_size);
 void inject_close(struct inject *i);
 

@@ -13,25 +13,28 @@ struct queue;
 struct queue_options {
 	uint16_t number;
 	uint32_t length;     /* packets; at most 32768 */
-	uint32_t copy_range; /* bytes of each packet to copy */
+	uint32_t copy_range; /* bytes of each packet to copy; 0: all */
 	uint32_t mark;       /* our bit */
 	bool admitted;       /* its packets are of admitted flows */
 };
 
-/* Called for each packet: in `in` everything but the interface's name is filled in; `ifindex` is where it came in, 0 if nowhere. */
-typedef void (*queue_judge)(void *arg, struct engine_packet *in, uint32_t ifindex, struct decision *out);
-/* Called once all of a batch are judged and before the verdicts go out. */
+/* Called for each packet: in `in` everything but the interface's name is filled in; `ifindex` is
+ * where it came in, 0 if nowhere. */
+typedef void (*queue_judge)(
+	void *arg, struct engine_packet *in, uint32_t ifindex, struct decision *out);
+/* Called once all of a batch are judged and before the verdicts go out; may be NULL. */
 typedef void (*queue_before_verdicts)(void *arg);
 
-/* Binds the queue and sets it up in one message. NULL with a sentence in `why` (somebody else holds it, no privilege, no kernel support). */
+/* Binds the queue and sets it up in one message. NULL with a sentence in `why` (somebody else holds
+ * it, no privilege, no kernel support). */
 struct queue *queue_open(const struct queue_options *o, char *why, size_t why_size);
 void queue_close(struct queue *q);
 int queue_fd(const struct queue *q);
 
 /*
- * Reads one batch without waiting, has each packet judged, sends all verdicts in one call: drop; accept with our bit of the
- * packet's mark cleared; admit as REPEAT with our bit set. Changed SYNs replace the packet. Returns how many packets, 0 if there
- * were none, -1 with errno.
+ * Reads one batch without waiting, has each packet judged, sends all verdicts in one call: drop;
+ * accept with our bit of the packet's mark cleared; admit as REPEAT with our bit set. Changed SYNs
+ * replace the packet. Returns how many packets, 0 if there were none, -1 with errno.
  */
 int queue_run(struct queue *q, queue_judge judge, queue_before_verdicts before, void *arg);
 
@@ -42,7 +45,8 @@ struct queue_stats {
 	uint64_t overruns;       /* ENOBUFS seen */
 };
 
-/* Counters of this queue; the kernel's columns come from /proc/net/netfilter/nfnetlink_queue and are 0 if it is not there. */
+/* Counters of this queue, by its own thread; the kernel's columns come from
+ * /proc/net/netfilter/nfnetlink_queue and are 0 if it is not there. */
 void queue_stats(const struct queue *q, struct queue_stats *out);
 
 #endif
