@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/privileges.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+bool privileges_enough(char *why, size_t why_size)
+{
+	if (capng_get_caps_process() == 0 &&
+		capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN) &&
+		capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_RAW))
+		return true;
+	snprintf(why, why_size, "CAP_NET_ADMIN and CAP_NET_RAW are needed: start as root");
+	return false;
+}
+
+static bool give_away(
+	const char *const owned[], const struct passwd *pw, char *why, size_t why_size)
+{
+	for (; *owned != NULL; owned++) {
+		if (fchownat(AT_FDCWD, *owned, pw->pw_uid, pw->pw_gid, AT_SYMLINK_NOFOLLOW) == 0 ||
+			errno == ENOENT)
+			continue;
+		snprintf(why, why_size, "%s can't be given to user '%s': %s", *owned, pw->pw_name,
+			strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+/* Becomes pw's user with the two capabilities alone; libcap-ng's error, 0 if it went well. */
+static int change_to(const struct passwd *pw)
+{
+	capng_clear(CAPNG_SELECT_ALL);
+	if (capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN, CAP_NET_RAW,
+		    -1) < 0)
+		return -1;
+	if (pw->pw_uid == 0)
+		return capng_apply(CAPNG_SELECT_ALL);
+	return capng_change_id((int)pw->pw_uid, (int)pw->pw_gid,
+		CAPNG_INIT_SUPP_GRP | CAPNG_CLEAR_BOUNDING | CAPNG_CLEAR_AMBIENT);
+}
+
+bool privileges_drop(const char *user, const char *const owned[], char *why, size_t why_size)
+{
+	errno = 0;
+	const struct passwd *pw = getpwnam(user);
+
+	if (pw == NULL) {
+		snprintf(why, why_size,
+			"there is no user '%s': create it (`useradd --system %s`), or say user = "
+			"root",
+			user, user);
+		return false;
+	}
+	if (!give_away(owned, pw, why, why_size))
+		return false;
+	int rc = change_to(pw);
+	if (rc != 0) {
+		snprintf(why, why_size,
+			"can't become user '%s' with fewer capabilities (step %d): %s", user, -rc,
+			strerror(errno));
+		return false;
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+		snprintf(why, why_size, "no_new_privs: %s", strerror(errno));
+		return false;
+	}
+	return true;
+}
