@@ -95,7 +95,6 @@ size_t build_change_syn(uint8_t *out, size_t out_size, const uint8_t *bytes, siz
 	bool cut = change->strip_fastopen && seg->data_len > 0;
 	bool lower = change->mss_max != 0 && opt->mss > change->mss_max && !opt->has_auth;
 	size_t new_len = seg->data_offset + (cut ? 0 : (size_t)seg->data_len);
-	uint8_t *tcp = out + seg->tcp_offset;
 
 	if (!strip && !cut && !lower)
 		return 0;
@@ -105,6 +104,7 @@ size_t build_change_syn(uint8_t *out, size_t out_size, const uint8_t *bytes, siz
 	memcpy(out, bytes, new_len);
 	if (!set_ip_len(out, new_len))
 		return 0;
+	uint8_t *tcp = out + seg->tcp_offset;
 	if (strip)
 		memset(tcp + opt->fastopen_offset, TCP_OPTION_NOP, opt->fastopen_size);
 	if (lower)

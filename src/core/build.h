@@ -23,10 +23,16 @@ size_t build_rst(uint8_t out[static BUILD_RST_MAX], const struct addr *src, uint
 size_t build_rst_answer(uint8_t out[static BUILD_RST_MAX], const struct segment *seg);
 
 struct build_syn_change {
-	uint16_t mss_max; /* lower the MSS option to this; 0: leave. Without the option, 536 or 1220
-			     hold and nothing is added; nor is a signed SYN touched */
-	bool strip_fastopen; /* overwrite the Fast Open option with NOPs and cut the data off (RFC
-				7413, 4.2: the client sends it again) */
+	/*
+	 * Lower the MSS option to this; 0: leave it. None is added where there is none (536 or 1220
+	 * hold then), and a segment signed by TCP-MD5 or TCP-AO keeps its own.
+	 */
+	uint16_t mss_max;
+	/*
+	 * Overwrite the Fast Open option with NOPs and cut the data off, with the option or without:
+	 * the client sends it again (RFC 7413, section 4.2).
+	 */
+	bool strip_fastopen;
 };
 
 /*

@@ -2,9 +2,10 @@
 /*
  * The engine: one packet in, one decision out.
  *
- * It holds the flows of one shard and is used by one thread. It touches no socket, clock or global and allocates in
- * engine_new alone. What has to be done to the outside comes back as a list of effects, to be carried out in their
- * order: conntrack's before the packet's verdict, the rest after it.
+ * It holds the flows of one shard and is used by one thread. It touches no socket, clock or global
+ * and allocates in engine_new alone. What has to be done to the outside comes back as a list of
+ * effects, to be carried out in their order: conntrack's before the packet's verdict, the rest
+ * after it.
  */
 #ifndef ACKGATE_CORE_ENGINE_H
 #define ACKGATE_CORE_ENGINE_H
@@ -15,23 +16,31 @@
 #include "core/reasons.h"
 #include "core/siphash.h"
 
+#include <stddef.h>
+#include <stdint.h>
+
 struct engine;
 struct engine_shared;
 
-enum engine_hook { HOOK_INPUT, HOOK_FORWARD, HOOK_OUTPUT };
+enum engine_hook {
+	HOOK_INPUT,
+	HOOK_FORWARD,
+	HOOK_OUTPUT
+};
 
 struct engine_packet {
-	const uint8_t *bytes;  /* from the IP header */
+	const uint8_t *bytes; /* from the IP header */
 	size_t captured;
 	size_t on_wire;
 	bool verify_checksum;
 	enum engine_hook hook;
 	/*
-	 * What the kernel's rules know, told in the packet mark's one bit. With SYN: conntrack's entry of this tuple is
-	 * marked as admitted. Without SYN, in FORWARD: the packet comes from the server's side of a rule.
+	 * What the kernel's rules know, told in the packet mark's one bit. With SYN: conntrack's
+	 * entry of this tuple is marked as admitted. Without SYN, in FORWARD: the packet comes from
+	 * the server's side of a rule.
 	 */
 	bool hint;
-	bool admitted;         /* came by the queue of flows that are admitted and inspected in full */
+	bool admitted; /* came by the queue of flows that are admitted and inspected in full */
 	const char *interface; /* it came in by; NULL if no rule asks */
 };
 
@@ -81,7 +90,7 @@ struct decision {
 	enum verdict verdict;
 	enum reason reason; /* NONE unless dropped, or observed to be droppable */
 	uint16_t slot;      /* of the rule that judged; POLICY_NO_SLOT if none */
-	bool change_syn;    /* let `change` be applied (build_change_syn) before the packet goes on */
+	bool change_syn; /* let `change` be applied (build_change_syn) before the packet goes on */
 	struct build_syn_change change;
 	struct segment segment; /* as parsed; valid unless the reason is malformed or fragment */
 	struct effects effects;
@@ -89,11 +98,12 @@ struct decision {
 
 struct engine_limits {
 	uint32_t half_open; /* flows, of this shard */
-	uint32_t flows;     /* admitted flows that are followed (inspect = full, connections_per_source), of this shard */
+	uint32_t flows;     /* admitted flows that are followed (inspect = full,
+			       connections_per_source), of this shard */
 };
 
 struct engine_rule_counters {
-	uint64_t matched;   /* SYNs that opened a handshake or were refused one */
+	uint64_t matched; /* SYNs that opened a handshake or were refused one */
 	uint64_t admitted;
 	uint64_t dropped;
 };
@@ -130,45 +140,61 @@ struct engine_flow_info {
 };
 
 /*
- * What the shards of one daemon share: per-source limits and per-rule counts, fixed in size, atomic. `sources` is how
- * many sources are remembered at once. NULL without memory.
+ * What the shards of one daemon share: per-source limits and per-rule counts, fixed in size,
+ * atomic. `sources` is how many sources are remembered at once. NULL without memory.
  */
 struct engine_shared *engine_shared_new(uint32_t sources, const struct siphash_key *key);
 void engine_shared_free(struct engine_shared *s);
 uint32_t engine_shared_half_open(const struct engine_shared *s, uint16_t slot);
 
-/* The engine borrows policy and shared; they must outlive it. `now_us`: monotonic microseconds. NULL without memory. */
-struct engine *engine_new(const struct engine_limits *limits, const struct policy *policy, struct engine_shared *shared,
-	const struct siphash_key *key, uint64_t now_us);
+/* The engine borrows policy and shared; they must outlive it. `now_us`: monotonic microseconds.
+ * NULL without memory. */
+struct engine *engine_new(const struct engine_limits *limits, const struct policy *policy,
+	struct engine_shared *shared, const struct siphash_key *key, uint64_t now_us);
 void engine_free(struct engine *e);
 
 /* New rules for new handshakes; flows stand. The old policy may be freed afterwards. */
 void engine_set_policy(struct engine *e, const struct policy *policy);
 
-/* Judges one packet. Never fails: what can't be understood is dropped as malformed. */
-void engine_packet(struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out);
+/*
+ * Ends well: handshakes under way go on, new ones are let through unjudged (DRAIN_OPEN) or dropped
+ * (DRAIN_CLOSED).
+ */
+enum engine_drain {
+	DRAIN_OFF,
+	DRAIN_OPEN,
+	DRAIN_CLOSED
+};
+void engine_drain(struct engine *e, enum engine_drain how);
 
-/* Lets flows expire that are due. True if there was not room for all effects: carry them out and call again. */
+/* Judges one packet. Never fails: what can't be understood is dropped as malformed. */
+void engine_packet(
+	struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out);
+
+/* Lets flows expire that are due. True if there was not room for all effects: carry them out and
+ * call again. */
 bool engine_expire(struct engine *e, uint64_t now_us, struct effects *out);
 
 /* Conntrack says that an admitted connection has ended. */
 void engine_ended(struct engine *e, const struct tuple *t);
 
 /*
- * Reconciling with a dump of conntrack: begin, seen for each marked entry, end. Offloaded flows that were there before
- * the dump began and were not in it are uncounted; returns how many.
+ * Reconciling with a dump of conntrack: begin, seen for each marked entry, end. Offloaded flows
+ * that were there before the dump began and were not in it are uncounted; returns how many.
  */
 void engine_reconcile_begin(struct engine *e);
 void engine_reconcile_seen(struct engine *e, const struct tuple *t);
 uint32_t engine_reconcile_end(struct engine *e);
 
-/* Forgets a flow of any state, as `flows kill` does; effects as for an expiry, an RST to both ends. False: no such flow. */
+/* Forgets a flow of any state, as `flows kill` does; effects as for an expiry, an RST to both ends.
+ * False: no such flow. */
 bool engine_kill(struct engine *e, const struct tuple *t, struct effects *out);
 
 const struct engine_counters *engine_counters(const struct engine *e);
 struct engine_gauges engine_gauges(const struct engine *e);
 
 /* Calls `each` for every flow until it returns false. */
-void engine_flows(const struct engine *e, uint64_t now_us, bool (*each)(const struct engine_flow_info *, void *), void *arg);
+void engine_flows(const struct engine *e, uint64_t now_us,
+	bool (*each)(const struct engine_flow_info *, void *), void *arg);
 
 #endif

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Bytes to segment: parsed once, checked, in host order. Nobody downstream looks at raw headers
- * again. */
+/* Bytes to segment: parsed once, checked, in host order. Nobody downstream sees raw headers. */
 #ifndef ACKGATE_CORE_PACKET_H
 #define ACKGATE_CORE_PACKET_H
 
@@ -20,25 +19,20 @@ enum tcp_flag {
 	TCP_CWR = 0x80,
 };
 
-/* The options of a SYN or SYN-ACK that the gate acts on, and timestamps of any segment. Written by
- * tcpopt_parse. */
+/* The options that the gate acts on, as tcpopt_parse found them. */
 struct tcp_options {
-	uint16_t mss;   /* bytes; 0: not given (RFC 9293, 3.7.1) */
-	uint8_t wscale; /* shift 0-14; valid if has_wscale (RFC 7323, 2.2; larger values read as 14)
-			 */
-	uint8_t fastopen_len; /* cookie bytes, 0 for a request; valid if has_fastopen (RFC
-				 7413, 4.1.1) */
-	bool has_wscale;
-	bool sack_permitted; /* RFC 2018 */
-	bool has_timestamp;  /* RFC 7323, 3.2 */
-	bool has_fastopen;
-	bool has_auth; /* TCP-MD5 (RFC 2385) or TCP-AO (RFC 5925) */
+	uint16_t mss;         /* bytes; 0: not given (RFC 9293, 3.7.1) */
+	uint8_t wscale;       /* shift 0-14; larger values read as 14 (RFC 7323, 2.3) */
+	uint8_t fastopen_len; /* cookie bytes, 0 for a request (RFC 7413, 4.1.1) */
+	bool has_wscale;      /* wscale is valid */
+	bool sack_permitted;  /* RFC 2018 */
+	bool has_timestamp;   /* tsval and tsecr are valid (RFC 7323, 3.2) */
+	bool has_fastopen;    /* all of fastopen_ is valid: kind 34, or 254 with 0xF989 */
+	bool has_auth;        /* TCP-MD5 (RFC 2385) or TCP-AO (RFC 5925) */
 	uint32_t tsval;
 	uint32_t tsecr;
-	uint16_t mss_offset; /* of the option's kind byte from the start of the TCP header; 0: none
-			      */
-	uint16_t fastopen_offset; /* likewise; both standard (34) and experimental (254, 0xF989)
-				     forms */
+	uint16_t mss_offset;      /* of the kind byte, from the start of the TCP header; 0: none */
+	uint16_t fastopen_offset; /* likewise */
 	uint16_t fastopen_size;   /* bytes of the whole option */
 };
 
@@ -88,12 +82,13 @@ enum packet_kind {
 enum packet_kind packet_parse(const uint8_t *bytes, size_t captured, size_t on_wire,
 	bool verify_checksum, struct segment *seg, struct addr *from);
 
-/* Whether FIN, SYN, RST and ACK are combined as some step of a connection has them: SYN, SYN ACK,
- * ACK, FIN ACK, RST, RST ACK. */
+/*
+ * Whether FIN, SYN, RST and ACK are combined as some step of a connection has them: SYN, SYN ACK,
+ * ACK, FIN ACK, RST, RST ACK.
+ */
 bool packet_flags_ok(uint8_t flags);
 
-/* Sequence space the segment takes: payload, plus one each for SYN and FIN (RFC 9293, section 3.4).
- */
+/* Sequence space the segment takes: payload, and one each for SYN and FIN (RFC 9293, 3.4). */
 uint32_t packet_seq_len(const struct segment *seg);
 
 #endif

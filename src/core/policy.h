@@ -10,10 +10,27 @@
 #define POLICY_RULES_MAX 1024
 #define POLICY_NO_SLOT   UINT16_MAX
 
-enum policy_mode { MODE_GATE, MODE_SPLICE, MODE_ACCEPT, MODE_DROP, MODE_REJECT };
-enum policy_inspect { INSPECT_HANDSHAKE, INSPECT_FULL };
-enum policy_over_limit { OVER_LIMIT_DROP, OVER_LIMIT_REJECT, OVER_LIMIT_BLOCK };
-enum policy_syncookies { SYNCOOKIES_ADAPTIVE, SYNCOOKIES_ALWAYS, SYNCOOKIES_NEVER };
+enum policy_mode {
+	MODE_GATE,
+	MODE_SPLICE,
+	MODE_ACCEPT,
+	MODE_DROP,
+	MODE_REJECT
+};
+enum policy_inspect {
+	INSPECT_HANDSHAKE,
+	INSPECT_FULL
+};
+enum policy_over_limit {
+	OVER_LIMIT_DROP,
+	OVER_LIMIT_REJECT,
+	OVER_LIMIT_BLOCK
+};
+enum policy_syncookies {
+	SYNCOOKIES_ADAPTIVE,
+	SYNCOOKIES_ALWAYS,
+	SYNCOOKIES_NEVER
+};
 
 struct port_range {
 	uint16_t first;
@@ -30,7 +47,8 @@ struct policy_rate {
 
 struct policy_rule {
 	const char *name;
-	/* The rule's number for counters and flows: kept across reloads for as long as the name stands. */
+	/* The rule's number for counters and flows: kept across reloads for as long as the name
+	 * stands. */
 	uint16_t slot;
 
 	/* An empty list matches everything. */
@@ -56,7 +74,8 @@ struct policy_rule {
 	enum policy_over_limit over_limit;
 };
 
-/* Seconds; RFC 5382 asks for at least 4 minutes in transitory states and 2 h 4 min when established. */
+/* Seconds; RFC 5382 asks for at least 4 minutes in transitory states and 2 h 4 min when
+ * established. */
 struct policy_timeouts {
 	uint32_t syn_sent;
 	uint32_t syn_received;
@@ -71,6 +90,7 @@ struct policy_timeouts {
 struct policy {
 	const struct policy_rule *rules;
 	size_t rule_count;
+	bool enforce;      /* [daemon] enforce: holds for packets that no rule takes */
 	bool by_interface; /* some rule names an interface: packets must come with a name */
 	struct policy_timeouts timeouts;
 	uint32_t adopt_window; /* seconds */
@@ -80,11 +100,11 @@ struct policy {
 };
 
 /*
- * The first rule that a packet from client to server:port, come in by `interface` (NULL: not known, which rules with
- * interfaces take for a match), falls under; NULL if none.
+ * The first rule that a packet from client to server:port, come in by `interface` (NULL: not known,
+ * which rules with interfaces take for a match), falls under; NULL if none.
  */
-const struct policy_rule *policy_match(const struct policy *p, const struct addr *client, const struct addr *server,
-	uint16_t server_port, const char *interface);
+const struct policy_rule *policy_match(const struct policy *p, const struct addr *client,
+	const struct addr *server, uint16_t server_port, const char *interface);
 
 /* The rule that holds a slot now; NULL if it was removed. */
 const struct policy_rule *policy_rule_by_slot(const struct policy *p, uint16_t slot);

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* How a flow comes into the table, and how it leaves half-open: opened, admitted, failed or
+ * abandoned. */
+#include "core/engine_state.h"
+
+static bool is_half_open(enum flow_list list)
+{
+	return list == FLOW_SYN_SENT || list == FLOW_SYN_RCVD;
+}
+
+static uint32_t half_open(const struct engine *e)
+{
+	return flow_count(e->table, FLOW_SYN_SENT) + flow_count(e->table, FLOW_SYN_RCVD);
+}
+
+static uint32_t followed(const struct engine *e)
+{
+	return flow_used(e->table) - half_open(e);
+}
+
+enum flow_list engine_list_of(const struct flow *f)
+{
+	static const enum flow_list lists[HS_STATES] = {
+		[HS_SYN_SENT] = FLOW_SYN_SENT,
+		[HS_SYN_CROSSED] = FLOW_SYN_SENT,
+		[HS_SYN_RCVD] = FLOW_SYN_RCVD,
+		[HS_OFFLOADED] = FLOW_LINGER,
+		[HS_ESTABLISHED] = FLOW_ESTABLISHED,
+		[HS_FIN_CLIENT] = FLOW_FIN_WAIT,
+		[HS_FIN_SERVER] = FLOW_FIN_WAIT,
+		[HS_HALF_CLIENT] = FLOW_CLOSE_WAIT,
+		[HS_HALF_SERVER] = FLOW_CLOSE_WAIT,
+		[HS_CLOSING] = FLOW_LAST_ACK,
+		[HS_LAST_ACK_CLIENT] = FLOW_LAST_ACK,
+		[HS_LAST_ACK_SERVER] = FLOW_LAST_ACK,
+		[HS_TIME_WAIT] = FLOW_TIME_WAIT,
+		[HS_RESET] = FLOW_RESET,
+	};
+
+	if (f->hs.state == HS_OFFLOADED && f->hs.flags & HS_COUNTED)
+		return FLOW_COUNTED;
+	return lists[f->hs.state];
+}
+
+const struct policy_rule *engine_rule_of(const struct engine *e, const struct flow *f)
+{
+	return e->rule_of[engine_slot(f)];
+}
+
+struct window *engine_window_of(struct engine *e, uint32_t number)
+{
+	return flow_at(e->table, number)->hs.tag & ENGINE_TAG_FULL ? &e->windows[number] : NULL;
+}
+
+struct effect *engine_effect(struct effects *out, enum effect_type type)
+{
+	static struct effect overflow;
+	struct effect *effect = out->count < ENGINE_EFFECTS ? &out->list[out->count++] : &overflow;
+
+	effect->type = type;
+	return effect;
+}
+
+void engine_send(struct effects *out, const uint8_t *bytes, size_t len)
+{
+	struct effect *effect = engine_effect(out, EFFECT_SEND);
+
+	memcpy(effect->send.bytes, bytes, len);
+	effect->send.len = (uint8_t)len;
+}
+
+struct addr engine_source(const struct engine *e, const struct addr *a)
+{
+	return addr_prefix(
+		a, addr_is_v4(a) ? e->policy->source_prefix4 : e->policy->source_prefix6);
+}
+
+void engine_forget(struct engine *e, uint32_t number)
+{
+	struct flow *f = flow_at(e->table, number);
+	enum flow_list list = engine_list_of(f);
+
+	if (is_half_open(list))
+		atomic_fetch_sub_explicit(
+			&e->shared->half_open[engine_slot(f)], 1, memory_order_relaxed);
+	if (f->hs.flags & HS_COUNTED) {
+		struct addr source = engine_source(e, &f->tuple.client);
+
+		limiter_disconnect(e->shared->limiter, &source, engine_slot(f));
+	}
+	flow_remove(e->table, number, list);
+}
+
+void engine_settle(
+	struct engine *e, uint32_t number, enum flow_list from, bool refresh, uint64_t now_us)
+{
+	struct flow *f = flow_at(e->table, number);
+	enum flow_list to = engine_list_of(f);
+
+	if (is_half_open(from) && !is_half_open(to))
+		atomic_fetch_sub_explicit(
+			&e->shared->half_open[engine_slot(f)], 1, memory_order_relaxed);
+	else if (!is_half_open(from) && is_half_open(to))
+		atomic_fetch_add_explicit(
+			&e->shared->half_open[engine_slot(f)], 1, memory_order_relaxed);
+	if (from != to || refresh)
+		flow_move(e->table, number, from, to, now_us);
+}
+
+static void report(struct effects *out, const struct tuple *t, uint16_t slot, enum reason reason,
+	enum cause cause, bool observed)
+{
+	struct effect *effect = engine_effect(out, EFFECT_REPORT);
+
+	effect->report = (struct report){
+		.tuple = *t, .slot = slot, .reason = reason, .cause = cause, .observed = observed};
+}
+
+bool engine_refuse(struct engine *e, const struct policy_rule *rule, enum reason reason,
+	enum cause cause, const struct tuple *t, struct decision *out)
+{
+	bool enforce = rule ? rule->enforce : e->policy->enforce;
+	uint16_t slot = rule ? rule->slot : POLICY_NO_SLOT;
+
+	out->reason = reason;
+	out->slot = slot;
+	e->counters.failed[cause]++;
+	report(&out->effects, t, slot, reason, cause, !enforce);
+	if (!enforce) {
+		e->counters.observed[reason]++;
+		return false;
+	}
+	out->verdict = VERDICT_DROP;
+	out->change_syn = false;
+	e->counters.drops[reason]++;
+	if (rule)
+		e->counters.rules[slot].dropped++;
+	return true;
+}
+
+void engine_failed(struct engine *e, const struct flow *f, enum cause cause, const struct addr *who,
+	struct effects *out)
+{
+	const struct policy_rule *rule = engine_rule_of(e, f);
+	struct effect *effect = engine_effect(out, EFFECT_REPORT);
+
+	e->counters.failed[cause]++;
+	effect->report = (struct report){.tuple = f->tuple,
+		.slot = engine_slot(f),
+		.cause = cause,
+		.observed = rule && !rule->enforce};
+	if (who)
+		effect->report.from = *who;
+}
+
+/* The server has a half-open connection that will never complete: it hears so from "the client". */
+static void reset_server(const struct flow *f, struct effects *out)
+{
+	uint8_t rst[BUILD_RST_MAX];
+	const struct tuple *t = &f->tuple;
+	size_t len = build_rst(rst, &t->client, t->client_port, &t->server, t->server_port,
+		f->hs.client_isn + 1, false, 0);
+
+	engine_send(out, rst, len);
+}
+
+/* The SYN over a standing connection came to nothing: as if it had not been. */
+static void back_to_standing(struct engine *e, uint32_t number)
+{
+	struct flow *f = flow_at(e->table, number);
+	enum flow_list from = engine_list_of(f);
+
+	if (!(f->hs.flags & HS_COUNTED)) {
+		engine_forget(e, number);
+		return;
+	}
+	f->hs.state = HS_OFFLOADED;
+	f->hs.flags &= HS_COUNTED | HS_SEEN;
+	engine_settle(e, number, from, true, (uint64_t)f->since_ms * 1000);
+}
+
+void engine_abandon(struct engine *e, uint32_t number, enum cause cause, struct effects *out)
+{
+	struct flow *f = flow_at(e->table, number);
+	const struct policy_rule *rule = engine_rule_of(e, f);
+
+	if (f->hs.flags & HS_OVER) {
+		back_to_standing(e, number);
+		return;
+	}
+	if (!rule || rule->enforce) {
+		engine_effect(out, EFFECT_CT_DELETE)->tuple = f->tuple;
+		if (f->hs.state == HS_SYN_RCVD)
+			reset_server(f, out);
+	}
+	engine_failed(e, f, cause, NULL, out);
+	engine_forget(e, number);
+}
+
+/* Whether the limits of the rule let one more handshake begin; if not, the packet is refused. */
+static bool within_limits(struct engine *e, const struct policy_rule *rule, const struct tuple *t,
+	uint64_t now_us, struct decision *out)
+{
+	struct addr source = engine_source(e, &t->client);
+	struct limiter *limiter = e->shared->limiter;
+	enum reason reason = REASON_NONE;
+
+	if (rule->syn_rate.per_s &&
+		!limiter_take(limiter, &source, rule->slot, &rule->syn_rate, now_us))
+		reason = REASON_source_rate;
+	else if (rule->connections_per_source &&
+		 limiter_connections(limiter, &source, rule->slot) >= rule->connections_per_source)
+		reason = REASON_source_connections;
+	else if (rule->half_open &&
+		 engine_shared_half_open(e->shared, rule->slot) >= rule->half_open)
+		reason = REASON_half_open_full;
+	return reason == REASON_NONE || !engine_refuse(e, rule, reason, CAUSE_limited, t, out);
+}
+
+static void make_room(struct engine *e, struct effects *out)
+{
+	uint32_t oldest = flow_oldest(e->table, FLOW_SYN_SENT);
+	enum cause cause = CAUSE_no_syn_ack;
+
+	if (!oldest) {
+		oldest = flow_oldest(e->table, FLOW_SYN_RCVD);
+		cause = CAUSE_no_ack;
+	}
+	e->counters.evicted++;
+	engine_abandon(e, oldest, cause, out);
+}
+
+/* Whether there is a place among the followed flows; those that only linger make it. */
+static bool has_place(struct engine *e)
+{
+	uint32_t oldest;
+
+	if (followed(e) < e->limits.flows)
+		return true;
+	oldest = flow_oldest(e->table, FLOW_LINGER);
+	if (!oldest)
+		oldest = flow_oldest(e->table, FLOW_TIME_WAIT);
+	if (!oldest)
+		return false;
+	engine_forget(e, oldest);
+	return true;
+}
+
+static void reject(struct decision *out)
+{
+	uint8_t rst[BUILD_RST_MAX];
+	size_t len = build_rst_answer(rst, &out->segment);
+
+	if (len)
+		engine_send(&out->effects, rst, len);
+}
+
+void engine_open(struct engine *e, const struct policy_rule *rule, bool over, uint64_t now_us,
+	struct decision *out)
+{
+	const struct segment *seg = &out->segment;
+	struct tuple t = {seg->src, seg->dst, seg->src_port, seg->dst_port};
+	struct flow *f;
+	uint32_t number;
+
+	e->counters.rules[rule->slot].matched++;
+	e->counters.started++;
+	if (!within_limits(e, rule, &t, now_us, out)) {
+		if (rule->over_limit == OVER_LIMIT_REJECT)
+			reject(out);
+		return;
+	}
+	if (!has_place(e) && engine_refuse(e, rule, REASON_table_full, CAUSE_limited, &t, out))
+		return;
+	if (half_open(e) >= e->limits.half_open)
+		make_room(e, &out->effects);
+	number = flow_insert(e->table, &t, FLOW_SYN_SENT, now_us);
+	if (!number)
+		return;
+	f = flow_at(e->table, number);
+	f->hs.tag = engine_tag(rule);
+	f->hs.flags = over ? HS_OVER : 0;
+	hs_open(&f->hs, seg, !out->change.strip_fastopen);
+	if (rule->inspect == INSPECT_FULL)
+		window_syn(&e->windows[number], seg);
+	atomic_fetch_add_explicit(&e->shared->half_open[rule->slot], 1, memory_order_relaxed);
+}
+
+/* The handshake completed, but its source has as many connections as it may: both ends hear that it
+ * is over. */
+static void refuse_completed(
+	struct engine *e, uint32_t number, const struct policy_rule *rule, struct decision *out)
+{
+	struct flow *f = flow_at(e->table, number);
+
+	engine_effect(&out->effects, EFFECT_CT_DELETE)->tuple = f->tuple;
+	reset_server(f, &out->effects);
+	if (rule->over_limit == OVER_LIMIT_REJECT)
+		reject(out);
+}
+
+/* True if the connection may stand. */
+static bool count_for_source(
+	struct engine *e, struct flow *f, const struct policy_rule *rule, uint64_t now_us)
+{
+	struct addr source = engine_source(e, &f->tuple.client);
+	bool counted;
+
+	if (!rule || !rule->connections_per_source || f->hs.flags & HS_COUNTED)
+		return true;
+	if (!limiter_connect(e->shared->limiter, &source, rule->slot, rule->connections_per_source,
+		    now_us, &counted))
+		return false;
+	if (counted)
+		f->hs.flags |= HS_COUNTED;
+	return true;
+}
+
+void engine_admit(struct engine *e, uint32_t number, enum flow_list from, uint64_t now_us,
+	struct decision *out)
+{
+	struct flow *f = flow_at(e->table, number);
+	const struct policy_rule *rule = engine_rule_of(e, f);
+
+	if (!count_for_source(e, f, rule, now_us)) {
+		if (engine_refuse(
+			    e, rule, REASON_source_connections, CAUSE_limited, &f->tuple, out)) {
+			f->hs.state = HS_SYN_RCVD;
+			refuse_completed(e, number, rule, out);
+			engine_forget(e, number);
+			return;
+		}
+	}
+	out->verdict = VERDICT_ADMIT;
+	e->counters.completed++;
+	e->counters.rules[engine_slot(f)].admitted++;
+	f->hs.flags &= (uint8_t)~HS_OVER;
+	if (!engine_window_of(e, number))
+		f->hs.state = HS_OFFLOADED;
+	f->hs.flags |= HS_SEEN;
+	engine_settle(e, number, from, true, now_us);
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A packet's way through the engine: parsed, looked up, judged by the handshake's table if its flow
+ * is known, else by what may begin a flow.
+ *
+ * A flow lives in the table from its SYN until it is admitted. Then it lingers for a moment, since
+ * packets right behind the third ACK may be in the queue already, and is forgotten: the
+ * connection's mark in the kernel is all that remains. It stays in the table if it is inspected in
+ * full, or counted for its source.
+ */
+#include "core/engine_state.h"
+
+#include <stdlib.h>
+
+struct engine_shared *engine_shared_new(uint32_t sources, const struct siphash_key *key)
+{
+	struct engine_shared *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->limiter = limiter_new(sources, key);
+	if (s->limiter)
+		return s;
+	free(s);
+	return NULL;
+}
+
+void engine_shared_free(struct engine_shared *s)
+{
+	if (!s)
+		return;
+	limiter_free(s->limiter);
+	free(s);
+}
+
+uint32_t engine_shared_half_open(const struct engine_shared *s, uint16_t slot)
+{
+	return atomic_load_explicit(&s->half_open[slot], memory_order_relaxed);
+}
+
+struct engine *engine_new(const struct engine_limits *limits, const struct policy *policy,
+	struct engine_shared *shared, const struct siphash_key *key, uint64_t now_us)
+{
+	struct engine *e = calloc(1, sizeof(*e));
+	uint32_t capacity = limits->half_open + limits->flows;
+
+	if (!e)
+		return NULL;
+	e->limits = *limits;
+	e->shared = shared;
+	e->started_us = now_us;
+	e->table = flow_table_new(capacity, key);
+	e->windows = calloc((size_t)capacity + 1, sizeof(*e->windows));
+	engine_set_policy(e, policy);
+	if (e->table && e->windows)
+		return e;
+	engine_free(e);
+	return NULL;
+}
+
+void engine_free(struct engine *e)
+{
+	if (!e)
+		return;
+	flow_table_free(e->table);
+	free(e->windows);
+	free(e);
+}
+
+void engine_set_policy(struct engine *e, const struct policy *policy)
+{
+	e->policy = policy;
+	memset(e->rule_of, 0, sizeof(e->rule_of));
+	for (size_t i = 0; i < policy->rule_count; i++)
+		e->rule_of[policy->rules[i].slot] = &policy->rules[i];
+}
+
+void engine_drain(struct engine *e, enum engine_drain how)
+{
+	e->drain = how;
+}
+
+const struct engine_counters *engine_counters(const struct engine *e)
+{
+	return &e->counters;
+}
+
+/* The rule of a packet that has no flow, whichever end sent it. */
+static const struct policy_rule *rule_for(
+	const struct engine *e, const struct segment *seg, enum hs_side side, const char *interface)
+{
+	if (side == HS_FROM_CLIENT)
+		return policy_match(e->policy, &seg->src, &seg->dst, seg->dst_port, interface);
+	return policy_match(e->policy, &seg->dst, &seg->src, seg->src_port, NULL);
+}
+
+static struct tuple tuple_of(const struct segment *seg, enum hs_side side)
+{
+	if (side == HS_FROM_CLIENT)
+		return (struct tuple){seg->src, seg->dst, seg->src_port, seg->dst_port};
+	return (struct tuple){seg->dst, seg->src, seg->dst_port, seg->src_port};
+}
+
+/* Which end sends a packet that has no flow: the hook says, and in FORWARD the kernel's rules do.
+ */
+static enum hs_side side_of(const struct engine_packet *in, const struct segment *seg)
+{
+	if (in->hook == HOOK_OUTPUT)
+		return HS_FROM_SERVER;
+	if (in->hook == HOOK_INPUT)
+		return HS_FROM_CLIENT;
+	return in->hint && !(seg->flags & TCP_SYN) ? HS_FROM_SERVER : HS_FROM_CLIENT;
+}
+
+/* What is to be changed in a SYN or SYN-ACK on its way. */
+static void plan_change(const struct policy_rule *rule, struct decision *out)
+{
+	const struct segment *seg = &out->segment;
+
+	if (!rule || !rule->enforce || !(seg->flags & TCP_SYN))
+		return;
+	out->change.strip_fastopen = rule->fastopen_strip && seg->opt.has_fastopen;
+	out->change.mss_max = rule->mss && seg->opt.mss > rule->mss ? rule->mss : 0;
+	out->change_syn = out->change.strip_fastopen || out->change.mss_max;
+}
+
+static bool adopting(const struct engine *e, uint64_t now_us)
+{
+	return e->policy->adopt &&
+	       now_us - e->started_us < (uint64_t)e->policy->adopt_window * 1000000;
+}
+
+/* Takes up a handshake whose SYN passed while no daemon was there. */
+static void adopt_half_open(
+	struct engine *e, const struct policy_rule *rule, uint64_t now_us, struct decision *out)
+{
+	struct tuple t = tuple_of(&out->segment, HS_FROM_SERVER);
+	uint32_t number = flow_used(e->table) < e->limits.half_open
+				  ? flow_insert(e->table, &t, FLOW_SYN_RCVD, now_us)
+				  : 0;
+	struct flow *f;
+
+	if (!number)
+		return;
+	f = flow_at(e->table, number);
+	hs_join_syn_ack(&f->hs, &out->segment);
+	f->hs.tag = engine_tag(rule);
+	if (rule->inspect == INSPECT_FULL)
+		window_join(&e->windows[number], HS_FROM_SERVER, &out->segment);
+	atomic_fetch_add_explicit(&e->shared->half_open[rule->slot], 1, memory_order_relaxed);
+	e->counters.started++;
+	e->counters.adopted++;
+}
+
+/* Takes up an admitted connection that is to be inspected in full, in its middle. */
+static void adopt_established(struct engine *e, const struct policy_rule *rule, enum hs_side side,
+	uint64_t now_us, struct decision *out)
+{
+	struct tuple t = tuple_of(&out->segment, side);
+	uint32_t number;
+	struct flow *f;
+
+	if (rule->inspect != INSPECT_FULL || out->segment.flags & (TCP_RST | TCP_SYN) ||
+		flow_used(e->table) >= e->limits.flows)
+		return;
+	number = flow_insert(e->table, &t, FLOW_ESTABLISHED, now_us);
+	if (!number)
+		return;
+	f = flow_at(e->table, number);
+	f->hs.state = HS_ESTABLISHED;
+	f->hs.tag = engine_tag(rule);
+	window_join(&e->windows[number], side, &out->segment);
+	e->counters.adopted++;
+}
+
+/* A packet that is no SYN and has no flow. */
+static void judge_stray(
+	struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out)
+{
+	const struct segment *seg = &out->segment;
+	enum hs_side side = side_of(in, seg);
+	const struct policy_rule *rule;
+	struct tuple t;
+
+	/* The kernel knows it as admitted: a SYN-ACK sent again because the third ACK was lost
+	 * behind us. */
+	if (in->hint && seg->flags & TCP_SYN && in->hook != HOOK_INPUT)
+		return;
+	rule = rule_for(e, seg, side, in->interface);
+	if (!rule && in->hook == HOOK_FORWARD) {
+		side = !side;
+		rule = rule_for(e, seg, side, in->interface);
+	}
+	if (!rule || rule->mode == MODE_ACCEPT || e->drain == DRAIN_OPEN)
+		return;
+	if (in->admitted) {
+		adopt_established(e, rule, side, now_us, out);
+		return;
+	}
+	if (side == HS_FROM_SERVER && rule->mode == MODE_GATE && !(seg->flags & TCP_RST) &&
+		adopting(e, now_us)) {
+		if (seg->flags & TCP_SYN) {
+			adopt_half_open(e, rule, now_us, out);
+		} else {
+			out->verdict = VERDICT_ADMIT;
+			e->counters.adopted++;
+			adopt_established(e, rule, side, now_us, out);
+		}
+		return;
+	}
+	t = tuple_of(seg, side);
+	/* Where nothing is enforced a connection is let go for good, and so counted once. */
+	if (!engine_refuse(e, rule, rule->mode == MODE_GATE ? REASON_no_flow : REASON_rule,
+		    CAUSE_NONE, &t, out) &&
+		!(seg->flags & TCP_SYN))
+		out->verdict = VERDICT_ADMIT;
+}
+
+static void answer_with_rst(struct decision *out)
+{
+	uint8_t rst[BUILD_RST_MAX];
+	size_t len = build_rst_answer(rst, &out->segment);
+
+	if (len)
+		engine_send(&out->effects, rst, len);
+}
+
+/* A SYN that has no flow. */
+static void judge_syn(
+	struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out)
+{
+	const struct segment *seg = &out->segment;
+	struct tuple t = tuple_of(seg, HS_FROM_CLIENT);
+	const struct policy_rule *rule;
+
+	if (in->hook == HOOK_OUTPUT)
+		return;
+	rule = rule_for(e, seg, HS_FROM_CLIENT, in->interface);
+	if (!rule || rule->mode == MODE_ACCEPT || e->drain == DRAIN_OPEN)
+		return;
+	out->slot = rule->slot;
+	if (rule->mode == MODE_GATE && e->drain == DRAIN_OFF) {
+		plan_change(rule, out);
+		engine_open(e, rule, in->hint, now_us, out);
+		return;
+	}
+	e->counters.rules[rule->slot].matched++;
+	if (engine_refuse(e, rule, REASON_rule, CAUSE_NONE, &t, out) && rule->mode == MODE_REJECT)
+		answer_with_rst(out);
+}
+
+/* A SYN on a flow that is over, or that the kernel carries on alone: it begins a new one. */
+static void open_again(struct engine *e, const struct engine_packet *in, uint32_t number,
+	uint64_t now_us, struct decision *out)
+{
+	struct flow *f = flow_at(e->table, number);
+	enum flow_list from = engine_list_of(f);
+
+	if (from != FLOW_COUNTED) {
+		struct engine_packet again = *in;
+
+		again.hint = in->hint || f->hs.state == HS_OFFLOADED;
+		engine_forget(e, number);
+		judge_syn(e, &again, now_us, out);
+		return;
+	}
+	/* Still counted for its source; it goes back to standing if the server does not take the
+	 * SYN. */
+	plan_change(engine_rule_of(e, f), out);
+	f->hs.flags |= HS_OVER;
+	hs_open(&f->hs, &out->segment, !out->change.strip_fastopen);
+	engine_settle(e, number, from, true, now_us);
+	e->counters.started++;
+}
+
+static bool refreshes(enum flow_list list)
+{
+	return list >= FLOW_ESTABLISHED && list != FLOW_RESET;
+}
+
+/* The server took the SYN: whatever stood before under this tuple is gone, and nothing is admitted
+ * until the third ACK. */
+static void unmark(struct engine *e, uint32_t number, struct decision *out)
+{
+	struct flow *f = flow_at(e->table, number);
+
+	f->hs.flags &= (uint8_t)~HS_OVER;
+	engine_effect(&out->effects, EFFECT_CT_UNMARK)->tuple = f->tuple;
+}
+
+static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_t number,
+	enum hs_side side, uint64_t now_us, struct decision *out)
+{
+	struct flow *f = flow_at(e->table, number);
+	const struct policy_rule *rule = engine_rule_of(e, f);
+	enum flow_list from = engine_list_of(f);
+	struct hs_outcome outcome;
+
+	out->slot = engine_slot(f);
+	outcome = hs_step(&f->hs, engine_window_of(e, number), side, &out->segment);
+	plan_change(rule, out);
+	switch (outcome.act) {
+	case HS_DROP:
+		engine_refuse(e, rule, outcome.reason, CAUSE_NONE, &f->tuple, out);
+		return;
+	case HS_OPEN:
+		open_again(e, in, number, now_us, out);
+		return;
+	case HS_ADMIT:
+		engine_admit(e, number, from, now_us, out);
+		return;
+	case HS_REFUSED:
+	case HS_CLIENT_RESET:
+		/* Its state is CLOSED, which is on no list: leave by the one it was on. */
+		f->hs.state = from == FLOW_SYN_RCVD ? HS_SYN_RCVD : HS_SYN_SENT;
+		engine_failed(e, f, outcome.act == HS_REFUSED ? CAUSE_refused : CAUSE_client_reset,
+			NULL, &out->effects);
+		engine_forget(e, number);
+		return;
+	case HS_ANSWER:
+		if (f->hs.flags & HS_OVER)
+			unmark(e, number, out);
+		break;
+	case HS_REOPEN:
+		unmark(e, number, out);
+		e->counters.started++;
+		break;
+	case HS_PASS:
+	case HS_RESTART:
+	case HS_CHALLENGED:
+	case HS_REANSWER:
+	case HS_NOTE_SYN:
+	case HS_CROSS:
+	case HS_ACTS:
+		break;
+	}
+	engine_settle(
+		e, number, from, outcome.act == HS_RESTART || refreshes(engine_list_of(f)), now_us);
+}
+
+/* An ICMP error about a client's SYN: the handshake has failed, and who says so is known. It
+ * travels on in any case. */
+static void judge_icmp(struct engine *e, const struct addr *from, struct decision *out)
+{
+	const struct segment *quoted = &out->segment;
+	enum hs_side side;
+	uint32_t number = flow_find(
+		e->table, &quoted->src, quoted->src_port, &quoted->dst, quoted->dst_port, &side);
+	struct flow *f = number ? flow_at(e->table, number) : NULL;
+
+	if (!f || side != HS_FROM_CLIENT || f->hs.state != HS_SYN_SENT ||
+		quoted->seq != f->hs.client_isn)
+		return;
+	engine_failed(e, f, CAUSE_unreachable, from, &out->effects);
+	engine_forget(e, number);
+}
+
+static void judge_tcp(
+	struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out)
+{
+	const struct segment *seg = &out->segment;
+	enum hs_side side = HS_FROM_CLIENT;
+	uint32_t number =
+		flow_find(e->table, &seg->src, seg->src_port, &seg->dst, seg->dst_port, &side);
+
+	if (!packet_flags_ok(seg->flags)) {
+		const struct policy_rule *rule = rule_for(e, seg, side_of(in, seg), in->interface);
+		struct tuple t = tuple_of(seg, side);
+
+		if (rule || number)
+			engine_refuse(e, rule, REASON_bad_flags, CAUSE_NONE, &t, out);
+		return;
+	}
+	if (number)
+		judge_flow(e, in, number, side, now_us, out);
+	else if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
+		judge_syn(e, in, now_us, out);
+	else
+		judge_stray(e, in, now_us, out);
+}
+
+void engine_packet(
+	struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out)
+{
+	static const struct tuple unknown;
+	struct addr from;
+
+	e->counters.packets++;
+	out->verdict = VERDICT_ACCEPT;
+	out->reason = REASON_NONE;
+	out->slot = POLICY_NO_SLOT;
+	out->change_syn = false;
+	out->change = (struct build_syn_change){0};
+	out->effects.count = 0;
+	switch (packet_parse(
+		in->bytes, in->captured, in->on_wire, in->verify_checksum, &out->segment, &from)) {
+	case PACKET_TCP:
+		judge_tcp(e, in, now_us, out);
+		return;
+	case PACKET_ICMP_ERROR:
+		judge_icmp(e, &from, out);
+		return;
+	case PACKET_FRAGMENT:
+		engine_refuse(e, NULL, REASON_fragment, CAUSE_NONE, &unknown, out);
+		return;
+	case PACKET_MALFORMED:
+		engine_refuse(e, NULL, REASON_malformed, CAUSE_NONE, &unknown, out);
+		return;
+	case PACKET_OTHER:
+		return;
+	}
+}

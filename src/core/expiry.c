@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* How flows leave the table other than by their own packets: time, conntrack's word, an
+ * administrator's; and how they are shown. */
+#include "core/engine_state.h"
+
+enum {
+	LINGER_MS = 2000,
+	EFFECTS_A_FLOW = 3, /* at most, of one that is abandoned or killed */
+};
+
+static uint32_t timeout_ms(const struct policy_timeouts *t, enum flow_list list)
+{
+	switch (list) {
+	case FLOW_SYN_SENT:
+		return t->syn_sent * 1000;
+	case FLOW_SYN_RCVD:
+		return t->syn_received * 1000;
+	case FLOW_LINGER:
+		return LINGER_MS;
+	case FLOW_ESTABLISHED:
+		return t->established * 1000;
+	case FLOW_FIN_WAIT:
+		return t->fin_wait * 1000;
+	case FLOW_CLOSE_WAIT:
+		return t->close_wait * 1000;
+	case FLOW_LAST_ACK:
+		return t->last_ack * 1000;
+	case FLOW_TIME_WAIT:
+		return t->time_wait * 1000;
+	case FLOW_RESET:
+		return t->closed * 1000;
+	case FLOW_COUNTED:
+	case FLOW_LISTS:
+		break;
+	}
+	return UINT32_MAX;
+}
+
+static void expire(struct engine *e, uint32_t number, enum flow_list list, struct effects *out)
+{
+	const struct policy_rule *rule;
+	struct flow *f;
+
+	if (list == FLOW_SYN_SENT || list == FLOW_SYN_RCVD) {
+		engine_abandon(
+			e, number, list == FLOW_SYN_SENT ? CAUSE_no_syn_ack : CAUSE_no_ack, out);
+		return;
+	}
+	f = flow_at(e->table, number);
+	rule = engine_rule_of(e, f);
+	/* What is inspected in full must not live on in the kernel; unless its rule has changed,
+	 * and it is the kernel's now. */
+	if (list != FLOW_LINGER && rule && rule->enforce && rule->inspect == INSPECT_FULL)
+		engine_effect(out, EFFECT_CT_DELETE)->tuple = f->tuple;
+	engine_forget(e, number);
+}
+
+bool engine_expire(struct engine *e, uint64_t now_us, struct effects *out)
+{
+	out->count = 0;
+	for (enum flow_list list = 0; list < FLOW_LISTS; list++) {
+		uint32_t limit = timeout_ms(&e->policy->timeouts, list);
+
+		if (list == FLOW_COUNTED)
+			continue;
+		for (;;) {
+			uint32_t oldest = flow_oldest(e->table, list);
+
+			if (!oldest || flow_age_ms(flow_at(e->table, oldest), now_us) < limit)
+				break;
+			if (out->count + EFFECTS_A_FLOW > ENGINE_EFFECTS)
+				return true;
+			expire(e, oldest, list, out);
+		}
+	}
+	return false;
+}
+
+static uint32_t find_client_first(struct engine *e, const struct tuple *t)
+{
+	enum hs_side side = HS_FROM_CLIENT;
+	uint32_t number =
+		flow_find(e->table, &t->client, t->client_port, &t->server, t->server_port, &side);
+
+	return side == HS_FROM_CLIENT ? number : 0;
+}
+
+void engine_ended(struct engine *e, const struct tuple *t)
+{
+	uint32_t number = find_client_first(e, t);
+
+	if (number && flow_at(e->table, number)->hs.state == HS_OFFLOADED)
+		engine_forget(e, number);
+}
+
+void engine_reconcile_begin(struct engine *e)
+{
+	for (uint32_t n = flow_oldest(e->table, FLOW_COUNTED); n; n = flow_at(e->table, n)->next)
+		flow_at(e->table, n)->hs.flags &= (uint8_t)~HS_SEEN;
+}
+
+void engine_reconcile_seen(struct engine *e, const struct tuple *t)
+{
+	uint32_t number = find_client_first(e, t);
+
+	if (number)
+		flow_at(e->table, number)->hs.flags |= HS_SEEN;
+}
+
+uint32_t engine_reconcile_end(struct engine *e)
+{
+	uint32_t gone = 0;
+
+	for (uint32_t n = flow_oldest(e->table, FLOW_COUNTED), next; n; n = next) {
+		next = flow_at(e->table, n)->next;
+		if (flow_at(e->table, n)->hs.flags & HS_SEEN)
+			continue;
+		engine_forget(e, n);
+		gone++;
+	}
+	return gone;
+}
+
+static void reset_end(const struct tuple *t, enum hs_side end, uint32_t seq, struct effects *out)
+{
+	uint8_t rst[BUILD_RST_MAX];
+	size_t len;
+
+	if (end == HS_FROM_CLIENT)
+		len = build_rst(
+			rst, &t->server, t->server_port, &t->client, t->client_port, seq, false, 0);
+	else
+		len = build_rst(
+			rst, &t->client, t->client_port, &t->server, t->server_port, seq, false, 0);
+	engine_send(out, rst, len);
+}
+
+bool engine_kill(struct engine *e, const struct tuple *t, struct effects *out)
+{
+	uint32_t number = find_client_first(e, t);
+	struct flow *f;
+	struct window *w;
+
+	out->count = 0;
+	if (!number)
+		return false;
+	f = flow_at(e->table, number);
+	w = engine_window_of(e, number);
+	engine_effect(out, EFFECT_CT_DELETE)->tuple = f->tuple;
+	if (w && !hs_half_open(&f->hs)) {
+		reset_end(t, HS_FROM_SERVER, w->end[HS_FROM_CLIENT].next, out);
+		reset_end(t, HS_FROM_CLIENT, w->end[HS_FROM_SERVER].next, out);
+	} else if (f->hs.state == HS_SYN_RCVD) {
+		reset_end(t, HS_FROM_SERVER, f->hs.client_isn + 1, out);
+		reset_end(t, HS_FROM_CLIENT, f->hs.server_isn + 1, out);
+	}
+	engine_forget(e, number);
+	return true;
+}
+
+struct engine_gauges engine_gauges(const struct engine *e)
+{
+	struct engine_gauges g = {
+		.syn_sent = flow_count(e->table, FLOW_SYN_SENT),
+		.syn_received = flow_count(e->table, FLOW_SYN_RCVD),
+		.established = flow_count(e->table, FLOW_ESTABLISHED),
+		.offloaded = flow_count(e->table, FLOW_COUNTED),
+	};
+
+	for (enum flow_list list = FLOW_FIN_WAIT; list <= FLOW_RESET; list++)
+		g.closing += flow_count(e->table, list);
+	return g;
+}
+
+void engine_flows(const struct engine *e, uint64_t now_us,
+	bool (*each)(const struct engine_flow_info *, void *), void *arg)
+{
+	for (enum flow_list list = 0; list < FLOW_LISTS; list++) {
+		for (uint32_t n = flow_oldest(e->table, list); n; n = flow_at(e->table, n)->next) {
+			const struct flow *f = flow_at(e->table, n);
+			struct engine_flow_info info = {
+				.tuple = f->tuple,
+				.slot = engine_slot(f),
+				.client_state = hs_end_state(f->hs.state, HS_FROM_CLIENT),
+				.server_state = hs_end_state(f->hs.state, HS_FROM_SERVER),
+				.flow_state = hs_flow_word(f->hs.state),
+				.age_s = flow_age_ms(f, now_us) / 1000,
+			};
+
+			if (!each(&info, arg))
+				return;
+		}
+	}
+}

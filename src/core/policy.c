@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "core/policy.h"
+
+static bool addr_listed(const struct addr *a, const struct addr_range *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (addr_in_range(a, &list[i]))
+			return true;
+	return count == 0;
+}
+
+static bool port_listed(uint16_t port, const struct port_range *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (port >= list[i].first && port <= list[i].last)
+			return true;
+	return count == 0;
+}
+
+static bool interface_listed(const char *name, const struct policy_rule *r)
+{
+	for (size_t i = 0; i < r->interface_count; i++)
+		if (!name || strcmp(name, r->interface[i]) == 0)
+			return true;
+	return r->interface_count == 0;
+}
+
+const struct policy_rule *policy_match(const struct policy *p, const struct addr *client,
+	const struct addr *server, uint16_t server_port, const char *interface)
+{
+	for (size_t i = 0; i < p->rule_count; i++) {
+		const struct policy_rule *r = &p->rules[i];
+
+		if (port_listed(server_port, r->port, r->port_count) &&
+			addr_listed(client, r->from, r->from_count) &&
+			addr_listed(server, r->to, r->to_count) && interface_listed(interface, r))
+			return r;
+	}
+	return NULL;
+}
+
+const struct policy_rule *policy_rule_by_slot(const struct policy *p, uint16_t slot)
+{
+	for (size_t i = 0; i < p->rule_count; i++)
+		if (p->rules[i].slot == slot)
+			return &p->rules[i];
+	return NULL;
+}
