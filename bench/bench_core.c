@@ -134,6 +134,7 @@ static struct policy policy_of(const struct policy_rule *rule)
 	return (struct policy){
 		.rules = rule,
 		.rule_count = 1,
+		.enforce = true,
 		.timeouts =
 			{
 				.syn_sent = SYN_SENT_S,
