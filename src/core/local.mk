@@ -7,7 +7,7 @@ src_core_libackcore_a_SOURCES = \
 	src/core/tcpopt.c src/core/tcpopt.h \
 	src/core/build.c src/core/build.h \
 	src/core/siphash.c src/core/siphash.h \
-	src/core/handshake.c src/core/handshake.h \
+	src/core/handshake.c src/core/handshake_table.c src/core/handshake.h \
 	src/core/window.c src/core/window.h \
 	src/core/flow.c src/core/flow.h \
 	src/core/limiter.c src/core/limiter.h \
