@@ -386,8 +386,7 @@ const char *hs_check_word(enum hs_check check)
 		[HS_ACKS_SYN] = "ack = client's ISN + 1 (Fast Open: up to its data's end)",
 		[HS_ACKS_BOTH_SYN] = "ack = client's ISN + 1, seq = server's ISN",
 		[HS_CROSSED_ACK] = "ack = server's ISN + 1, seq = client's ISN, after crossed SYNs",
-		[HS_COMPLETES] = "ack = server's ISN + 1, seq = client's ISN + 1 (a probe: - 1; "
-				 "after loss: on)",
+		[HS_COMPLETES] = "ack = server's ISN + 1, seq = client's next or a probe",
 		[HS_RST_OF_SYN] = "ack = client's ISN + 1",
 		[HS_RST_OF_OLD] =
 			"seq = what the server's word about the older connection acknowledged",
