@@ -48,8 +48,7 @@ static const char usage[] =
 	"  confirm                  keep what the last reload brought\n"
 	"  drain [TIME]             let nothing new in, stop when all is done or after TIME\n"
 	"\n"
-	"  -s, --socket PATH        the daemon's control socket [" RUNSTATEDIR
-	"/ackgate/control.sock]\n"
+	"  -s, --socket PATH        the daemon's control socket [/run/ackgate/control.sock]\n"
 	"      --json               for machines\n"
 	"  -h, --help               this text\n"
 	"  -V, --version            the version\n"
