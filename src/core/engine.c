@@ -80,6 +80,16 @@ void engine_drain(struct engine *e, enum engine_drain how)
 	e->drain = how;
 }
 
+const char *engine_rule_name(const struct engine *e, uint16_t slot)
+{
+	return slot < POLICY_RULES_MAX && e->rule_of[slot] ? e->rule_of[slot]->name : NULL;
+}
+
+bool engine_by_interface(const struct engine *e)
+{
+	return e->policy->by_interface;
+}
+
 const struct engine_counters *engine_counters(const struct engine *e)
 {
 	return &e->counters;

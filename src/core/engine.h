@@ -137,6 +137,7 @@ struct engine_flow_info {
 	const char *server_state;
 	const char *flow_state; /* half-open, admitted, closing */
 	uint32_t age_s;         /* since it entered the state */
+	bool offloaded;         /* the kernel carries it on */
 };
 
 /*
@@ -152,6 +153,11 @@ uint32_t engine_shared_half_open(const struct engine_shared *s, uint16_t slot);
 struct engine *engine_new(const struct engine_limits *limits, const struct policy *policy,
 	struct engine_shared *shared, const struct siphash_key *key, uint64_t now_us);
 void engine_free(struct engine *e);
+
+/* The name of the rule that holds a slot now; NULL if there is none. */
+const char *engine_rule_name(const struct engine *e, uint16_t slot);
+/* Whether packets must come with their interface's name. */
+bool engine_by_interface(const struct engine *e);
 
 /* New rules for new handshakes; flows stand. The old policy may be freed afterwards. */
 void engine_set_policy(struct engine *e, const struct policy *policy);

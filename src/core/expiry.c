@@ -185,6 +185,7 @@ void engine_flows(const struct engine *e, uint64_t now_us,
 				.server_state = hs_end_state(f->hs.state, HS_FROM_SERVER),
 				.flow_state = hs_flow_word(f->hs.state),
 				.age_s = flow_age_ms(f, now_us) / 1000,
+				.offloaded = f->hs.state == HS_OFFLOADED,
 			};
 
 			if (!each(&info, arg))
