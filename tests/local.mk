@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-include tests/kernel/local.mk
 include tests/unit/core.mk
 include tests/unit/packet.mk
 include tests/unit/config.mk
+include tests/kernel/local.mk
 include tests/fuzz/fuzz.mk
 include tests/lab/local.mk

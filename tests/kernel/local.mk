@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+if HAVE_CMOCKA
+kernel_tests = \
+	tests/kernel/queue_test \
+	tests/kernel/inject_test \
+	tests/kernel/conntrack_test \
+	tests/kernel/adopt_test \
+	tests/kernel/netns_lock_test
+check_PROGRAMS += $(kernel_tests)
+TESTS += $(kernel_tests)
+
+kernel_test_cflags = $(AM_CFLAGS) $(NFCT_CFLAGS) $(MNL_CFLAGS) $(CMOCKA_CFLAGS)
+kernel_test_ldadd = src/kernel/libackkernel.a src/core/libackcore.a \
+	$(NFQ_LIBS) $(NFCT_LIBS) $(MNL_LIBS) $(CMOCKA_LIBS)
+kernel_test_netns = tests/kernel/netns.c tests/kernel/netns.h
+
+tests_kernel_queue_test_SOURCES = tests/kernel/queue_test.c $(kernel_test_netns)
+tests_kernel_queue_test_CFLAGS = $(kernel_test_cflags)
+tests_kernel_queue_test_LDADD = $(kernel_test_ldadd)
+
+tests_kernel_inject_test_SOURCES = tests/kernel/inject_test.c $(kernel_test_netns)
+tests_kernel_inject_test_CFLAGS = $(kernel_test_cflags)
+tests_kernel_inject_test_LDADD = $(kernel_test_ldadd)
+
+tests_kernel_conntrack_test_SOURCES = tests/kernel/conntrack_test.c $(kernel_test_netns)
+tests_kernel_conntrack_test_CFLAGS = $(kernel_test_cflags)
+tests_kernel_conntrack_test_LDADD = $(kernel_test_ldadd)
+
+tests_kernel_adopt_test_SOURCES = tests/kernel/adopt_test.c $(kernel_test_netns)
+tests_kernel_adopt_test_CFLAGS = $(kernel_test_cflags)
+tests_kernel_adopt_test_LDADD = $(kernel_test_ldadd)
+
+tests_kernel_netns_lock_test_SOURCES = tests/kernel/netns_lock_test.c $(kernel_test_netns)
+tests_kernel_netns_lock_test_CFLAGS = $(kernel_test_cflags)
+tests_kernel_netns_lock_test_LDADD = $(kernel_test_ldadd)
+endif
