@@ -6,4 +6,4 @@ EXTRA_DIST += build-aux/deps tests/fuzz/run \
 	tests/lab/test_00_lab.py tests/lab/test_01_transfers.py tests/lab/test_02_refused.py \
 	tests/lab/test_03_failures.py tests/lab/test_04_loss.py tests/lab/test_05_reload.py \
 	tests/lab/test_06_crash.py tests/lab/test_07_adopt.py tests/lab/test_08_halfopen.py \
-	tests/lab/test_10_two_gates.py tests/lab/test_11_beside.py tests/lab/test_12_rules.py
+	tests/lab/test_10_two_gates.py tests/lab/test_11_beside.py tests/lab/test_12_rules.py tests/lab/test_13_program.py
