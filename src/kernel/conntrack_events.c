@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config.h"
+
 #include "kernel/conntrack.h"
 #include "kernel/conntrack_entry.h"
 #include "kernel/netlink.h"

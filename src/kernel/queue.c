@@ -9,6 +9,8 @@
  * its device did, or somebody deleted a chain) come back as errors among the packets and are passed
  * over.
  */
+#include "config.h"
+
 #include "kernel/queue.h"
 
 #include "kernel/netlink.h"

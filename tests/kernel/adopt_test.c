@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Connections that stood before the gate came, known to conntrack and not. */
+#include "config.h"
+
 #include "core/build.h"
 #include "kernel/conntrack.h"
 #include "kernel/inject.h"

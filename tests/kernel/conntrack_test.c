@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Marked connections through a gateway, with and without NAT: found, unmarked, deleted, and their
  * ends noticed. */
+#include "config.h"
+
 #include "kernel/conntrack.h"
 #include "netns.h"
 

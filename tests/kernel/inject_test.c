@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Packets of our own, as a real TCP takes them. */
+#include "config.h"
+
 #include "core/build.h"
 #include "kernel/inject.h"
 #include "netns.h"

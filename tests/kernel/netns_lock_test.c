@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What belongs to one network namespace: the lock, and interfaces' names. */
+#include "config.h"
+
 #include "kernel/ifname.h"
 #include "kernel/netns_lock.h"
 #include "netns.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A queue's round trip, with the packets and the TCP of this kernel. */
+#include "config.h"
+
 #include "kernel/conntrack.h"
 #include "kernel/inject.h"
 #include "kernel/queue.h"
