@@ -29,8 +29,8 @@ struct build_syn_change {
 	 */
 	uint16_t mss_max;
 	/*
-	 * Overwrite the Fast Open option with NOPs and cut the data off, with the option or without:
-	 * the client sends it again (RFC 7413, section 4.2).
+	 * Overwrite the Fast Open option with NOPs and cut the data off, with the option or
+	 * without: the client sends it again (RFC 7413, section 4.2).
 	 */
 	bool strip_fastopen;
 };
