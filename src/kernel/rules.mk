@@ -1,1 +1,12 @@
-src_kernel_libackkernel_a_SOURCES += src/kernel/ruleset.h
+# SPDX-License-Identifier: GPL-2.0-or-later
+src_kernel_libackkernel_a_SOURCES += \
+	src/kernel/ruleset.c src/kernel/ruleset.h \
+	src/kernel/ruleset_way.h \
+	src/kernel/ruleset_nft.c \
+	src/kernel/ruleset_iptables.c \
+	src/kernel/iptables_text.c src/kernel/iptables_text.h \
+	src/kernel/iptables_render.c \
+	src/kernel/chains.c src/kernel/chains.h \
+	src/kernel/ranges.c src/kernel/ranges.h \
+	src/kernel/words.c src/kernel/words.h \
+	src/kernel/survey.c

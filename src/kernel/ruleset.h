@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel's rules that feed the queues: rendered from the policy, put in and changed atomically, taken away at the
- * end, by nftables or by iptables. Nothing that is not ours is ever touched.
+ * The kernel's rules that feed the queues: rendered from the policy, put in and changed atomically,
+ * taken away at the end, by nftables or by iptables. Nothing that is not ours is ever touched.
  */
 #ifndef ACKGATE_KERNEL_RULESET_H
 #define ACKGATE_KERNEL_RULESET_H
@@ -13,41 +13,54 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum ruleset_way { RULESET_NFTABLES, RULESET_IPTABLES };
+enum ruleset_way {
+	RULESET_NFTABLES,
+	RULESET_IPTABLES
+};
 
 struct ruleset_plan {
 	const struct policy *policy;
-	uint16_t queue;   /* handshakes: queue .. queue + workers - 1; flows inspected in full: the next `workers` numbers */
+	uint16_t queue; /* handshakes: queue .. queue + workers - 1; flows inspected in full: the
+			   next `workers` numbers */
 	unsigned workers;
-	uint32_t mark;    /* one bit, of packet and connection marks */
-	bool fail_open;   /* new handshakes pass while nobody reads the queue */
+	uint32_t mark;  /* one bit, of packet and connection marks */
+	bool fail_open; /* new handshakes pass while nobody reads the queue */
 };
 
 /*
- * Runs a program as root and waits for it: argv ends with NULL, `input` (may be NULL) is its standard input. Returns its exit status, or -1 if it
- * could not be run; *output (may be NULL to discard) becomes its standard output and error, to be freed by the caller.
+ * Runs a program as root and waits for it: argv ends with NULL, `input` (may be NULL) is its
+ * standard input. Returns its exit status, or -1 if it could not be run; *output (may be NULL to
+ * discard) becomes its standard output and error, to be freed by the caller.
  */
 typedef int (*ruleset_exec)(void *arg, const char *const argv[], const char *input, char **output);
 
 struct ruleset;
 
-/* What the kernel dropped by our rules, since the rules were first put in: packets. */
+/* What the kernel dropped by our rules, since this process first put them in: packets. */
 struct ruleset_counts {
 	uint64_t drops[REASON_COUNT];
-	uint64_t observed[REASON_COUNT]; /* would have been dropped, but for enforce = no */
+	uint64_t observed[REASON_COUNT];       /* would have been dropped, but for enforce = no */
 	uint64_t rule_drops[POLICY_RULES_MAX]; /* by slot */
-	uint64_t untracked; /* packets of gated ports that others took out of conntrack: they were let go */
+	uint64_t untracked; /* packets of gated ports that others took out of conntrack: they were
+			       let go */
 };
 
 /*
- * Finds out by a trial rule which way this kernel and machine have, `wanted` first if not NULL. NULL with a sentence that names
- * what is missing in `why`.
+ * Finds out by a trial rule which way this kernel and machine have, `wanted` alone if not NULL.
+ * NULL with a sentence that names what is missing in `why` (give it 1000 bytes).
  */
-struct ruleset *ruleset_open(const enum ruleset_way *wanted, ruleset_exec exec, void *exec_arg, char *why, size_t why_size);
+struct ruleset *ruleset_open(const enum ruleset_way *wanted, ruleset_exec exec, void *exec_arg,
+	char *why, size_t why_size);
 void ruleset_close(struct ruleset *r); /* rules stay */
 enum ruleset_way ruleset_way(const struct ruleset *r);
+/* "nftables" or "iptables". */
+const char *ruleset_way_name(enum ruleset_way way);
 
-/* Installs or changes to the plan's rules, atomically: a failure leaves what was there. -1 with a sentence in `why`. */
+/*
+ * Installs or changes to the plan's rules: a failure leaves what was there. Atomically; by
+ * iptables, so for each family. What an earlier process left is taken over. -1 with a sentence in
+ * `why`.
+ */
 int ruleset_apply(struct ruleset *r, const struct ruleset_plan *plan, char *why, size_t why_size);
 
 /* Takes all our rules away; none there is fine. */
@@ -56,21 +69,28 @@ int ruleset_remove(struct ruleset *r, char *why, size_t why_size);
 /* Whether what was applied last is still all there (somebody may have flushed). */
 bool ruleset_intact(struct ruleset *r);
 
-/* Adds up the kernel's counters, those of rules replaced since included. */
+/* Adds up the kernel's counters, those of rules replaced since included. -1 if they can't be read:
+ * *out is what was known before. */
 int ruleset_counts(struct ruleset *r, struct ruleset_counts *out);
 
-/* Prints the rules as `nft -f` or `iptables-restore` would take them. */
-void ruleset_print(enum ruleset_way way, const struct ruleset_plan *plan, FILE *to);
+/* Prints the rules as `nft -f` or `iptables-restore` would take them. -1 without memory, or with a
+ * sentence printed instead. */
+int ruleset_print(enum ruleset_way way, const struct ruleset_plan *plan, FILE *to);
 
 /* Takes away everything of ours in either way, whatever is there: `ackgated --purge`. */
 int ruleset_purge(ruleset_exec exec, void *exec_arg, char *why, size_t why_size);
 
-/* Calls `say` with a sentence for each thing found on the host that keeps the gate from judging: notrack rules, SYNPROXY,
- * rules of others that write our mark's bit, bridges without br_netfilter, conntrack zones. */
-void ruleset_survey(struct ruleset *r, uint32_t mark, void (*say)(void *arg, const char *sentence), void *arg);
+/* Calls `say` with a sentence for each thing found on the host that keeps the gate from judging:
+ * notrack rules, SYNPROXY, rules of others that write our mark's bit, bridges without br_netfilter,
+ * conntrack zones. */
+void ruleset_survey(
+	struct ruleset *r, uint32_t mark, void (*say)(void *arg, const char *sentence), void *arg);
 
-/* A descriptor that becomes readable when somebody changes the kernel's nftables rules, and its reading: true if a change was
- * not made by this process. -1: this kernel can't tell. */
+/*
+ * A descriptor that becomes readable when somebody changes the kernel's nftables rules
+ * (iptables-nft's are such, too), and its reading: true if others took rules away, so that a look
+ * at ruleset_intact is due. -1: this kernel can't tell.
+ */
 int ruleset_watch_fd(struct ruleset *r);
 bool ruleset_watch_read(struct ruleset *r);
 

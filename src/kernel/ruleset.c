@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config.h"
+
+#include "kernel/ruleset.h"
+
+#include "kernel/netlink.h"
+#include "kernel/ruleset_way.h"
+
+#include <errno.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdlib.h>
+
+enum {
+	CLAUSE = 400,
+	WATCH_BUFFER = 1 << 18
+};
+
+struct ruleset {
+	enum ruleset_way way;
+	struct ruleset_host host;
+	struct mnl_socket *watch;
+	long rules; /* in the kernel since the last apply; -1: none was applied */
+	struct ruleset_counts folded;
+};
+
+static const struct ruleset_way_ops *const ways[] = {
+	[RULESET_NFTABLES] = &ruleset_nft,
+	[RULESET_IPTABLES] = &ruleset_iptables,
+};
+
+void ruleset_first_line(char *out, size_t size, const char *said)
+{
+	size_t lines = 0, len = 0;
+	out[0] = '\0';
+	/* Two lines: the second is what the first is about, be it a line number or the rule itself.
+	 */
+	while (said != NULL && *said != '\0' && lines < 2 && len + 1 < size) {
+		int line = (int)strcspn(said, "\n");
+		if (line > 0 && said[0] != '#') {
+			int n = snprintf(
+				out + len, size - len, "%s%.*s", lines == 0 ? "" : " ", line, said);
+			len = n < 0 ? size : len + (size_t)n;
+			lines++;
+		}
+		said += line;
+		said += *said == '\n';
+	}
+	if (lines == 0)
+		snprintf(out, size, "it did not say why");
+}
+
+struct ruleset *ruleset_open(const enum ruleset_way *wanted, ruleset_exec exec, void *exec_arg,
+	char *why, size_t why_size)
+{
+	char clause[2][CLAUSE];
+	struct ruleset *r = calloc(1, sizeof(*r));
+	if (r == NULL) {
+		snprintf(why, why_size, "out of memory");
+		return NULL;
+	}
+	r->host = (struct ruleset_host){.exec = exec, .exec_arg = exec_arg};
+	r->rules = -1;
+
+	for (r->way = RULESET_NFTABLES; r->way <= RULESET_IPTABLES; r->way++) {
+		if (wanted != NULL && *wanted != r->way)
+			continue;
+		if (ways[r->way]->probe(&r->host, clause[r->way], CLAUSE))
+			return r;
+	}
+	if (wanted != NULL)
+		snprintf(why, why_size, "no rules by %s: %s", ways[*wanted]->name, clause[*wanted]);
+	else
+		snprintf(why, why_size, "no rules by nftables: %s; nor by iptables: %s", clause[0],
+			clause[1]);
+	free(r);
+	return NULL;
+}
+
+void ruleset_close(struct ruleset *r)
+{
+	if (r == NULL)
+		return;
+	if (r->watch != NULL)
+		mnl_socket_close(r->watch);
+	free(r);
+}
+
+enum ruleset_way ruleset_way(const struct ruleset *r)
+{
+	return r->way;
+}
+
+const struct ruleset_host *ruleset_host(const struct ruleset *r)
+{
+	return &r->host;
+}
+
+const char *ruleset_way_name(enum ruleset_way way)
+{
+	return ways[way]->name;
+}
+
+/* Names go into the kernel's rules as they are: nothing in them may mean something there. */
+static bool interface_ok(const char *name)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789._-:@";
+	return name[0] != '\0' && name[0] != '-' && name[strspn(name, allowed)] == '\0';
+}
+
+static bool plan_ok(const struct ruleset_plan *plan, char *why, size_t why_size)
+{
+	if (plan->mark == 0 || (plan->mark & (plan->mark - 1)) != 0) {
+		snprintf(why, why_size, "mark 0x%x is not exactly one bit", (unsigned)plan->mark);
+		return false;
+	}
+	if (plan->workers == 0 || plan->queue + 2 * plan->workers - 1 > UINT16_MAX) {
+		snprintf(why, why_size, "queue numbers %u to %u do not exist", plan->queue,
+			plan->queue + 2 * plan->workers - 1);
+		return false;
+	}
+	for (size_t i = 0; i < plan->policy->rule_count; i++) {
+		const struct policy_rule *r = &plan->policy->rules[i];
+		if (r->mode == MODE_SPLICE || r->slot >= POLICY_RULES_MAX) {
+			snprintf(why, why_size, "rule %s: no kernel rules for its mode", r->name);
+			return false;
+		}
+		for (size_t n = 0; n < r->interface_count; n++) {
+			if (interface_ok(r->interface[n]))
+				continue;
+			snprintf(why, why_size,
+				"rule %s: interface \"%s\" can't be named in a rule", r->name,
+				r->interface[n]);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void add_counts(struct ruleset_counts *to, const struct ruleset_counts *from)
+{
+	for (size_t i = 0; i < REASON_COUNT; i++) {
+		to->drops[i] += from->drops[i];
+		to->observed[i] += from->observed[i];
+	}
+	for (size_t i = 0; i < POLICY_RULES_MAX; i++)
+		to->rule_drops[i] += from->rule_drops[i];
+	to->untracked += from->untracked;
+}
+
+/* What the watch has to say about our own changes, those of programs we ran included. */
+static void forget_own_changes(struct ruleset *r)
+{
+	if (r->watch != NULL)
+		ruleset_watch_read(r);
+}
+
+int ruleset_apply(struct ruleset *r, const struct ruleset_plan *plan, char *why, size_t why_size)
+{
+	struct ruleset_found before = {0};
+	struct chains *chains;
+
+	if (!plan_ok(plan, why, why_size))
+		return -1;
+	chains = chains_new(plan);
+	if (chains == NULL) {
+		snprintf(why, why_size, "out of memory for the rules");
+		return -1;
+	}
+	/* Rules that an earlier process left are taken over with what they let through, but not
+	 * with their counts. */
+	bool counted = r->rules >= 0 && ways[r->way]->read(&r->host, &before);
+	long rules = ways[r->way]->install(&r->host, chains, why, why_size);
+	if (rules >= 0) {
+		r->rules = rules;
+		if (counted)
+			add_counts(&r->folded, &before.counts);
+	}
+	chains_free(chains);
+	forget_own_changes(r);
+	return rules >= 0 ? 0 : -1;
+}
+
+int ruleset_remove(struct ruleset *r, char *why, size_t why_size)
+{
+	bool ok = ways[r->way]->remove(&r->host, why, why_size);
+	if (ok)
+		r->rules = -1;
+	forget_own_changes(r);
+	return ok ? 0 : -1;
+}
+
+bool ruleset_intact(struct ruleset *r)
+{
+	struct ruleset_found found;
+	return ways[r->way]->read(&r->host, &found) && (long)found.rules == r->rules;
+}
+
+int ruleset_counts(struct ruleset *r, struct ruleset_counts *out)
+{
+	struct ruleset_found found;
+	*out = r->folded;
+	if (r->rules < 0)
+		return 0;
+	if (!ways[r->way]->read(&r->host, &found))
+		return -1;
+	add_counts(out, &found.counts);
+	return 0;
+}
+
+int ruleset_print(enum ruleset_way way, const struct ruleset_plan *plan, FILE *to)
+{
+	char why[CLAUSE];
+	if (!plan_ok(plan, why, sizeof(why))) {
+		fprintf(to, "# %s\n", why);
+		return -1;
+	}
+	struct chains *chains = chains_new(plan);
+	bool ok = chains != NULL && ways[way]->print(chains, to);
+	chains_free(chains);
+	return ok ? 0 : -1;
+}
+
+/* A way that the machine does not have holds nothing of ours. */
+int ruleset_purge(ruleset_exec exec, void *exec_arg, char *why, size_t why_size)
+{
+	bool ok = true;
+	for (size_t way = 0; way < sizeof(ways) / sizeof(ways[0]); way++) {
+		struct ruleset_host host = {.exec = exec, .exec_arg = exec_arg, .ipv6 = true};
+		struct ruleset_found found;
+		if (ways[way]->read(&host, &found) && found.rules > 0)
+			ok &= ways[way]->remove(&host, why, why_size);
+	}
+	return ok ? 0 : -1;
+}
+
+int ruleset_watch_fd(struct ruleset *r)
+{
+	if (r->watch == NULL)
+		r->watch =
+			netlink_open(NETLINK_NETFILTER, 1u << (NFNLGRP_NFTABLES - 1), WATCH_BUFFER);
+	return r->watch != NULL ? mnl_socket_get_fd(r->watch) : -1;
+}
+
+static bool takes_away(const struct nlmsghdr *nlh)
+{
+	switch (NFNL_MSG_TYPE(nlh->nlmsg_type)) {
+	case NFT_MSG_DELTABLE:
+	case NFT_MSG_DELCHAIN:
+	case NFT_MSG_DELRULE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool ruleset_watch_read(struct ruleset *r)
+{
+	_Alignas(struct nlmsghdr) char buf[1 << 16];
+	bool taken = false;
+
+	for (;;) {
+		ssize_t got = mnl_socket_recvfrom(r->watch, buf, sizeof(buf));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0 && errno == ENOBUFS) {
+			taken = true; /* too much happened to know */
+			continue;
+		}
+		if (got <= 0)
+			return taken;
+		int left = (int)got;
+		for (const struct nlmsghdr *nlh = (const struct nlmsghdr *)(const void *)buf;
+			mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))
+			taken |= takes_away(nlh);
+	}
+}
