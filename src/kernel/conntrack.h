@@ -19,7 +19,12 @@ void conntrack_close(struct conntrack *ct);
 /*
  * Adds to the batch: deletes the entry of the tuple, or clears our bit of its mark. The tuple's
  * server is the one after DNAT, so the entry is looked for by client to server and, for what NAT
- * made differ, by server to client. No entry is fine. A full batch is sent first.
+ * made differ, by server to client. No entry is fine; one with both DNAT and SNAT is not
+ * found, since neither of its tuples has both addresses. A full batch is sent first.
+ *
+ * A SYN that waits in a queue belongs to the entry it found. Unmarked, the entry takes the new
+ * handshake in; deleted, it leaves the SYN without one, the SYN-ACK is INVALID, and the client has
+ * to send its SYN again.
  */
 void conntrack_delete(struct conntrack *ct, const struct tuple *t);
 void conntrack_unmark(struct conntrack *ct, const struct tuple *t);
