@@ -76,8 +76,7 @@ def test_a_client_cannot_complete_with_syn_acks(lab, gate, guarded, family):
     answer = flow.expect("SA")
     for _ in range(2):
         flow.send("SA", ack=answer.seq + 1)
-    drops = gate.await_drops({"bad_flags": 2}, timeout=1)
-    assert sum(drops.values()) == 2, drops
+    assert gate.await_drops({"not_established": 2}) == {"not_established": 2}
     assert gate.status()["handshakes"]["completed"] == 0
     assert guarded.flags() == ["S"]
 
@@ -136,7 +135,7 @@ def test_a_third_ack_with_a_wrong_sequence_number(lab, gate, guarded, family):
     flow = raw_client(lab, family).flow(lab.server_address[family], PORT)
     flow.syn()
     answer = flow.expect("SA")
-    for wrong in (0, 2 + (1 << 20), 1 << 31):
+    for wrong in (-1, 1 << 20, 1 << 31):
         flow.send("A", seq=flow.seq + wrong, ack=answer.seq + 1)
     assert gate.await_drops({"bad_seq": 3}) == {"bad_seq": 3}
     assert guarded.flags() == ["S"]
