@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A configuration: immutable, validated, complete. Built from text in one go; if anything is wrong with the text there is
- * no configuration, only the list of all its faults.
+ * A configuration: immutable, validated, complete. Built from text in one go; if anything is wrong
+ * with the text there is no configuration, only the list of all its faults.
  */
 #ifndef ACKGATE_CONFIG_CONFIG_H
 #define ACKGATE_CONFIG_CONFIG_H
@@ -13,19 +13,38 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum config_manage { MANAGE_AUTO, MANAGE_NFTABLES, MANAGE_IPTABLES, MANAGE_NONE };
-enum config_log { LOG_TO_AUTO, LOG_TO_STDERR, LOG_TO_JOURNAL };
-enum config_log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_NOTICE, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum config_manage {
+	MANAGE_AUTO,
+	MANAGE_NFTABLES,
+	MANAGE_IPTABLES,
+	MANAGE_NONE
+};
+enum config_log {
+	LOG_TO_AUTO,
+	LOG_TO_STDERR,
+	LOG_TO_JOURNAL
+};
+enum config_log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARNING,
+	LOG_LEVEL_NOTICE,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG
+};
+
+enum {
+	CONFIG_AUTO_WORKERS_MAX = 8
+};
 
 struct config {
 	struct {
-		const char *user;
-		uint32_t workers; /* 0: as many as CPUs, at most 8 */
-		const char *control;
+		char user[32];     /* root: privileges are kept */
+		uint32_t workers;  /* 0: as many as CPUs, at most CONFIG_AUTO_WORKERS_MAX */
+		char control[108]; /* as long as a UNIX socket's path may be */
 		enum config_log log;
 		enum config_log_level log_level;
 		bool enforce;
-		const char *state_dir;
+		char state_dir[192];
 	} daemon;
 	struct {
 		enum config_manage manage;
@@ -44,11 +63,12 @@ struct config {
 		uint8_t source_prefix6;
 	} limits;
 	struct {
-		uint64_t syn_sent_us, syn_received_us, established_us, fin_wait_us, close_wait_us, last_ack_us,
-			time_wait_us, closed_us;
+		uint64_t syn_sent_us, syn_received_us, established_us, fin_wait_us, close_wait_us,
+			last_ack_us, time_wait_us, closed_us;
 	} timeouts;
 
-	/* What the engine and the kernel's rules work from. Each rule's `enforce` already has [daemon] enforce in it. */
+	/* What the engine and the kernel's rules work from. Each rule's `enforce` already has
+	 * [daemon] enforce in it. */
 	struct policy policy;
 
 	const char *file; /* the main file's path, for messages */
@@ -62,34 +82,37 @@ struct config_source {
 	size_t len;
 };
 
-/* Faults in the file's order, each "FILE:LINE: what is wrong, and what would be right". Zero-initialise; free with config_errors_free. */
+/* Faults in the file's order, each "FILE:LINE: what is wrong, and what would be right".
+ * Zero-initialise; free with config_errors_free. */
 struct config_errors {
 	size_t count;
 	char **list;
 };
 
 /*
- * Builds a configuration from the main file and its conf.d fragments, in that order. `previous` (may be NULL) lends its
- * rules' slots to rules of the same name. NULL if there are faults, all of which are in *errors.
+ * Builds a configuration from the main file and its conf.d fragments, in that order. `previous`
+ * (may be NULL) lends its rules' slots to rules of the same name. NULL if there are faults, all of
+ * which are in *errors.
  */
-struct config *config_parse(const struct config_source *sources, size_t count, const struct config *previous,
-	struct config_errors *errors);
+struct config *config_parse(const struct config_source *sources, size_t count,
+	const struct config *previous, struct config_errors *errors);
 void config_free(struct config *c);
 void config_errors_free(struct config_errors *errors);
 
 /*
- * Reads FILE and conf.d / *.ini beside it, in name order. Returns an allocated list to be freed with
- * config_sources_free; an unreadable file is a fault in *errors and the result is NULL.
+ * Reads FILE and conf.d / *.ini beside it, in name order. Returns an allocated list to be freed
+ * with config_sources_free; an unreadable file is a fault in *errors and the result is NULL.
  */
 struct config_source *config_read(const char *file, size_t *count, struct config_errors *errors);
 void config_sources_free(struct config_source *sources, size_t count);
 
-/* Prints what is in force, defaults included, as an INI that reads back to the same configuration. */
+/* Prints what is in force, defaults included, as an INI that reads back to the same configuration.
+ */
 void config_print(const struct config *c, FILE *to);
 
 /*
- * What a reload from `old` to `next` can't change before a restart: calls each(section, key) for such keys whose values
- * differ, and gives `next` the old value so that `config` tells the truth.
+ * What a reload from `old` to `next` can't change before a restart: calls each(section, key) for
+ * such keys whose values differ, and gives `next` the old value so that `config` tells the truth.
  */
 void config_keep_restart_keys(const struct config *old, struct config *next,
 	void (*each)(const char *section, const char *key, void *arg), void *arg);

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A configuration in the making, which still knows where in the files everything stood. */
+#ifndef ACKGATE_CONFIG_DRAFT_H
+#define ACKGATE_CONFIG_DRAFT_H
+
+#include "config/arena.h"
+#include "config/faults.h"
+#include "config/options.h"
+
+enum {
+	DRAFT_RULE_NAME_MAX = 31,
+};
+
+struct draft_key {
+	struct place at; /* line 0: not given, so the default holds */
+	bool faulty;     /* given, but what it means is not known */
+};
+
+struct draft_section {
+	struct place at;
+	bool has_keys;
+};
+
+struct draft_rule {
+	struct policy_rule rule;
+	struct place at;
+	bool faulty; /* not all of it is known: nothing can be said about how it relates to others
+		      */
+	struct draft_key keys[OPTION_ROWS_MAX];
+};
+
+struct draft {
+	struct config *config; /* its policy is not filled in yet */
+	struct arena *arena;
+	struct faults *faults;
+	struct draft_section sections[SECTION_COUNT]; /* those that may stand only once */
+	struct draft_key keys[OPTION_ROWS_MAX];
+	struct draft_rule **rules; /* POLICY_RULES_MAX of room */
+	size_t rule_count;
+
+	/* Where the walk through the files is. */
+	enum section section;    /* SECTION_COUNT: in one that is no good */
+	struct draft_rule *rule; /* in a rule */
+	char title[208];         /* "[rule web]"; no line is longer */
+};
+
+/* Adds the faults that no single value has. */
+void validate(const struct draft *d);
+
+/* Fills in what the policy takes from other members. */
+void config_derive(struct config *c);
+
+#endif

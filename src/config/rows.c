@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config/options.h"
+
+#include <assert.h>
+#include <stdint.h>
+
+const struct section_row section_rows[SECTION_COUNT] = {
+	[SECTION_DAEMON] = {"daemon", false, false, "The process itself."},
+	[SECTION_NETFILTER] = {"netfilter", false, false, "Its rules and queues in the kernel."},
+	[SECTION_LIMITS] = {"limits", false, false,
+		"How much is remembered at once, by all workers together. Memory for it is taken "
+		"at start."},
+	[SECTION_COOKIES] = {"cookies", false, true, "The secret of SYN cookies."},
+	[SECTION_TIMEOUTS] = {"timeouts", false, false,
+		"How long a flow may stay in a state without a packet; part of a second counts as "
+		"a whole one."},
+	[SECTION_RULE] = {"rule", true, false,
+		"What happens to connections that arrive. Rules are tried in the file's order and "
+		"the first that matches decides. "
+		"TCP that matches no rule is left alone, and so is what comes in by lo unless a "
+		"rule names it."},
+	[SECTION_BACKEND] = {"backend", true, true, "Servers for mode = splice."},
+};
+
+static const struct option_word yes_no[] = {
+	{"yes", true, false}, {"no", false, false}, {NULL, 0, false}};
+
+static const struct option_word metrics_words[] = {
+	{"off", 0, false}, {"*", 0, true}, {NULL, 0, false}};
+
+static const struct option_word log_words[] = {
+	{"auto", LOG_TO_AUTO, false},
+	{"stderr", LOG_TO_STDERR, false},
+	{"journal", LOG_TO_JOURNAL, false},
+	{NULL, 0, false},
+};
+
+static const struct option_word log_levels[] = {
+	{"error", LOG_LEVEL_ERROR, false},
+	{"warning", LOG_LEVEL_WARNING, false},
+	{"notice", LOG_LEVEL_NOTICE, false},
+	{"info", LOG_LEVEL_INFO, false},
+	{"debug", LOG_LEVEL_DEBUG, false},
+	{NULL, 0, false},
+};
+
+static const struct option_word manage_words[] = {
+	{"auto", MANAGE_AUTO, false},
+	{"nftables", MANAGE_NFTABLES, false},
+	{"iptables", MANAGE_IPTABLES, false},
+	{"none", MANAGE_NONE, false},
+	{NULL, 0, false},
+};
+
+static const struct option_word on_failure_words[] = {
+	{"open", true, false}, {"closed", false, false}, {NULL, 0, false}};
+
+static const struct option_word modes[] = {
+	{"gate", MODE_GATE, false},
+	{"splice", MODE_SPLICE, true},
+	{"accept", MODE_ACCEPT, false},
+	{"drop", MODE_DROP, false},
+	{"reject", MODE_REJECT, false},
+	{NULL, 0, false},
+};
+
+static const struct option_word syncookies_words[] = {
+	{"adaptive", SYNCOOKIES_ADAPTIVE, true},
+	{"always", SYNCOOKIES_ALWAYS, true},
+	{"never", SYNCOOKIES_NEVER, false},
+	{NULL, 0, false},
+};
+
+static const struct option_word inspect_words[] = {
+	{"handshake", INSPECT_HANDSHAKE, false},
+	{"full", INSPECT_FULL, false},
+	{NULL, 0, false},
+};
+
+static const struct option_word fastopen_words[] = {
+	{"strip", true, false}, {"pass", false, false}, {NULL, 0, false}};
+
+static const struct option_word over_limit_words[] = {
+	{"drop", OVER_LIMIT_DROP, false},
+	{"reject", OVER_LIMIT_REJECT, false},
+	{"block", OVER_LIMIT_BLOCK, true},
+	{NULL, 0, false},
+};
+
+enum {
+	KI = 1024,
+	MI = 1024 * KI
+};
+#define SECONDS UINT64_C(1000000)
+#define TIMEOUT .type = OPTION_DURATION, .min = SECONDS, .max = 30 * 86400 * SECONDS
+
+#define CONFIG(member)                                                                             \
+	.offset = offsetof(struct config, member), .size = sizeof(((struct config *)0)->member)
+#define RULE(member)                                                                               \
+	.offset = offsetof(struct policy_rule, member),                                            \
+	.size = sizeof(((struct policy_rule *)0)->member)
+#define RULE_LIST(member)                                                                          \
+	RULE(member), .count_offset = offsetof(struct policy_rule, member##_count), .zero = "any"
+#define LATER .type = OPTION_TEXT, .later = true
+
+const struct option option_rows[] = {
+	{SECTION_DAEMON, "user", OPTION_USER, CONFIG(daemon.user), .initial = "ackgate",
+		.restart = true,
+		.help = "Whom the daemon becomes once it is set up, with CAP_NET_ADMIN and "
+			"CAP_NET_RAW alone; root means: nobody else."},
+	{SECTION_DAEMON, "workers", OPTION_NUMBER, CONFIG(daemon.workers), .min = 1, .max = 64,
+		.zero = "auto", .initial = "auto", .restart = true,
+		.help = "Threads, each with a queue and a part of the flows of its own; auto: one "
+			"for each CPU, 8 at most."},
+	{SECTION_DAEMON, "control", OPTION_PATH, CONFIG(daemon.control),
+		.initial = "/run/ackgate/control.sock", .restart = true,
+		.help = "The socket that ackgatectl speaks to."},
+	{SECTION_DAEMON, "metrics", OPTION_WORD, .words = metrics_words, .initial = "off",
+		.restart = true, .help = "Where to serve metrics over HTTP."},
+	{SECTION_DAEMON, "metrics_allow", LATER, .help = "Who may read the metrics."},
+	{SECTION_DAEMON, "log", OPTION_WORD, CONFIG(daemon.log), .words = log_words,
+		.initial = "auto", .restart = true,
+		.help = "Where messages go; auto: to the journal if systemd started the daemon, "
+			"else to stderr."},
+	{SECTION_DAEMON, "log_level", OPTION_WORD, CONFIG(daemon.log_level), .words = log_levels,
+		.initial = "info",
+		.help = "The least important messages to log; info has a line for each handshake "
+			"that is refused or fails."},
+	{SECTION_DAEMON, "enforce", OPTION_WORD, CONFIG(daemon.enforce), .words = yes_no,
+		.initial = "yes",
+		.help = "no: everything is judged, counted and logged, and nothing is dropped, "
+			"answered or changed, whatever the rules say."},
+	{SECTION_DAEMON, "state_dir", OPTION_PATH, CONFIG(daemon.state_dir),
+		.initial = "/var/lib/ackgate", .restart = true,
+		.help = "What has to outlive the daemon is kept here."},
+
+	{SECTION_NETFILTER, "manage", OPTION_WORD, CONFIG(netfilter.manage), .words = manage_words,
+		.initial = "auto", .restart = true,
+		.help = "How the kernel's rules are put in; auto: by nftables if it can queue "
+			"packets here, else by iptables; "
+			"none: you put in yourself what ackgated -n prints."},
+	{SECTION_NETFILTER, "queue", OPTION_NUMBER, CONFIG(netfilter.queue), .max = UINT16_MAX,
+		.initial = "5200", .restart = true,
+		.help = "The first of the NFQUEUE numbers that are ours, two for each worker."},
+	{SECTION_NETFILTER, "queue_length", OPTION_SIZE, CONFIG(netfilter.queue_length), .min = 16,
+		.max = 32 * KI, .unit = "packets", .initial = "8k", .restart = true,
+		.help = "How many packets may wait in each queue; the kernel drops what comes on "
+			"top."},
+	{SECTION_NETFILTER, "mark", OPTION_BIT, CONFIG(netfilter.mark), .max = UINT32_MAX,
+		.initial = "0x20000000", .restart = true,
+		.help = "The one bit of packet and connection marks that is ours; nobody else on "
+			"the host may use it."},
+	{SECTION_NETFILTER, "tproxy_mark", LATER,
+		.help = "The bit that leads packets to a transparent proxy."},
+	{SECTION_NETFILTER, "on_failure", OPTION_WORD, CONFIG(netfilter.fail_open),
+		.words = on_failure_words, .initial = "open",
+		.help = "What happens to new handshakes while no daemon runs; admitted flows go on "
+			"either way."},
+	{SECTION_NETFILTER, "adopt", OPTION_WORD, CONFIG(netfilter.adopt), .words = yes_no,
+		.initial = "yes",
+		.help = "Admit connections that stand already when the daemon starts."},
+	{SECTION_NETFILTER, "adopt_window", OPTION_DURATION, CONFIG(netfilter.adopt_window_us),
+		.min = SECONDS, .max = 3600 * SECONDS, .initial = "30s",
+		.help = "For how long after the start a segment from a server proves that its "
+			"connection stood before."},
+
+	{SECTION_LIMITS, "half_open", OPTION_SIZE, CONFIG(limits.half_open), .min = 16,
+		.max = 16 * MI, .unit = "flows", .initial = "64k", .restart = true,
+		.help = "Handshakes under way; when there are more, the oldest unanswered ones "
+			"go."},
+	{SECTION_LIMITS, "flows", OPTION_SIZE, CONFIG(limits.flows), .min = 16, .max = 16 * MI,
+		.unit = "flows", .initial = "256k", .restart = true,
+		.help = "Admitted flows that the daemon follows itself: those of rules with "
+			"inspect = full or connections_per_source."},
+	{SECTION_LIMITS, "sources", OPTION_SIZE, CONFIG(limits.sources), .min = 16, .max = 16 * MI,
+		.unit = "sources", .initial = "64k", .restart = true,
+		.help = "Sources whose rates and connections are remembered."},
+	{SECTION_LIMITS, "source_prefix4", OPTION_NUMBER, CONFIG(limits.source_prefix4), .min = 1,
+		.max = 32, .unit = "bits", .initial = "32", .restart = true,
+		.help = "How many bits of an IPv4 address make one source."},
+	{SECTION_LIMITS, "source_prefix6", OPTION_NUMBER, CONFIG(limits.source_prefix6), .min = 1,
+		.max = 128, .unit = "bits", .initial = "64", .restart = true,
+		.help = "How many bits of an IPv6 address make one source."},
+	{SECTION_LIMITS, "handshakes_in_flight", LATER,
+		.help = "Handshakes that servers are asked to do at once."},
+	{SECTION_LIMITS, "never_block", LATER, .help = "Sources that no limit ever blocks."},
+
+	{SECTION_COOKIES, "secret_file", LATER, .help = "Where the secret is kept."},
+	{SECTION_COOKIES, "rotation", LATER, .help = "How often a new secret is made."},
+
+	{SECTION_TIMEOUTS, "syn_sent", TIMEOUT, CONFIG(timeouts.syn_sent_us), .initial = "20s",
+		.help = "A SYN was seen, no SYN-ACK."},
+	{SECTION_TIMEOUTS, "syn_received", TIMEOUT, CONFIG(timeouts.syn_received_us),
+		.initial = "30s", .help = "A SYN-ACK was seen, no ACK."},
+	{SECTION_TIMEOUTS, "established", TIMEOUT, CONFIG(timeouts.established_us),
+		.initial = "124m",
+		.help = "The connection stands; RFC 5382 asks for 2 hours and 4 minutes at least."},
+	{SECTION_TIMEOUTS, "fin_wait", TIMEOUT, CONFIG(timeouts.fin_wait_us), .initial = "4m",
+		.help = "One end has sent its FIN; here and below RFC 5382 asks for 4 minutes."},
+	{SECTION_TIMEOUTS, "close_wait", TIMEOUT, CONFIG(timeouts.close_wait_us), .initial = "4m",
+		.help = "That FIN is acknowledged, the other end has not sent its own."},
+	{SECTION_TIMEOUTS, "last_ack", TIMEOUT, CONFIG(timeouts.last_ack_us), .initial = "4m",
+		.help = "Both have sent their FIN, the last one is not acknowledged."},
+	{SECTION_TIMEOUTS, "time_wait", TIMEOUT, CONFIG(timeouts.time_wait_us), .initial = "4m",
+		.help = "Both FINs are acknowledged; late segments may still come."},
+	{SECTION_TIMEOUTS, "closed", TIMEOUT, CONFIG(timeouts.closed_us), .initial = "10s",
+		.help = "An RST was seen."},
+
+	{SECTION_RULE, "from", OPTION_ADDRS, RULE_LIST(from), .initial = "any",
+		.help = "Clients that the rule matches."},
+	{SECTION_RULE, "to", OPTION_ADDRS, RULE_LIST(to), .initial = "any",
+		.help = "Servers that the rule matches, by their addresses after DNAT: a "
+			"container's own, for instance."},
+	{SECTION_RULE, "port", OPTION_PORTS, RULE_LIST(port), .initial = "any",
+		.help = "Ports of the servers, after DNAT."},
+	{SECTION_RULE, "interface", OPTION_INTERFACES, RULE_LIST(interface), .initial = "any",
+		.help = "Interfaces that connections come in by; any means all but lo."},
+	{SECTION_RULE, "mode", OPTION_WORD, RULE(mode), .words = modes, .initial = "gate",
+		.help = "gate: let it through once its handshake is complete; accept: let it "
+			"through unseen; drop: refuse it in silence; "
+			"reject: refuse it with an RST."},
+	{SECTION_RULE, "enforce", OPTION_WORD, RULE(enforce), .words = yes_no, .initial = "yes",
+		.help = "no: judge, count and log, but let everything go on unchanged."},
+	{SECTION_RULE, "syncookies", OPTION_WORD, RULE(syncookies), .words = syncookies_words,
+		.initial = "never", .help = "When SYNs are answered with cookies."},
+	{SECTION_RULE, "syncookies_start", LATER,
+		.help = "How full the table is when cookies start."},
+	{SECTION_RULE, "syncookies_end", LATER, .help = "How full the table is when cookies end."},
+	{SECTION_RULE, "inspect", OPTION_WORD, RULE(inspect), .words = inspect_words,
+		.initial = "handshake",
+		.help = "handshake: an admitted flow belongs to the kernel; full: each of its "
+			"segments is judged, to the end."},
+	{SECTION_RULE, "fastopen", OPTION_WORD, RULE(fastopen_strip), .words = fastopen_words,
+		.initial = "strip",
+		.help = "strip: take TCP Fast Open's option and data out of SYNs, so that no data "
+			"comes before the handshake."},
+	{SECTION_RULE, "mss", OPTION_NUMBER, RULE(mss), .min = 88, .max = 65495, .unit = "bytes",
+		.zero = "off", .initial = "off",
+		.help = "The largest MSS that SYN and SYN-ACK may offer."},
+	{SECTION_RULE, "syn_rate", OPTION_RATE, RULE(syn_rate), .max = 1000000, .zero = "off",
+		.initial = "off",
+		.help = "SYNs of one source; without a burst, as many may come at once as in a "
+			"second."},
+	{SECTION_RULE, "half_open", OPTION_SIZE, RULE(half_open), .min = 1, .max = 16 * MI,
+		.unit = "flows", .zero = "off", .initial = "off",
+		.help = "Handshakes of this rule that may be under way at once."},
+	{SECTION_RULE, "connections_per_source", OPTION_SIZE, RULE(connections_per_source),
+		.min = 1, .max = 16 * MI, .unit = "connections", .zero = "off", .initial = "off",
+		.help = "Connections that one source may have at once."},
+	{SECTION_RULE, "over_limit", OPTION_WORD, RULE(over_limit), .words = over_limit_words,
+		.initial = "drop",
+		.help = "What happens to a SYN that exceeds a limit of the rule: drop it, or "
+			"reject it with an RST, a limited number of them a second."},
+	{SECTION_RULE, "block_time", LATER, .help = "For how long over_limit = block lasts."},
+	{SECTION_RULE, "listen", LATER, .help = "Where to accept connections."},
+	{SECTION_RULE, "backend", LATER, .help = "Where connections lead to."},
+	{SECTION_RULE, "transparent", LATER, .help = "Accept connections to any address."},
+	{SECTION_RULE, "source", LATER, .help = "The address towards the server."},
+	{SECTION_RULE, "accept_proxy", LATER, .help = "The PROXY protocol from clients."},
+	{SECTION_RULE, "trusted_proxies", LATER, .help = "Who may speak it."},
+	{SECTION_RULE, "send_proxy", LATER, .help = "The PROXY protocol to servers."},
+	{SECTION_RULE, "wait_for_data", LATER,
+		.help = "Open the server's side with the client's first data."},
+	{SECTION_RULE, "splice", LATER, .help = "Move bytes inside the kernel."},
+	{SECTION_RULE, "connect_timeout", LATER, .help = "For a server's answer."},
+	{SECTION_RULE, "idle_timeout", LATER, .help = "Without a byte."},
+	{SECTION_RULE, "half_closed_timeout", LATER, .help = "With one direction closed."},
+	{SECTION_RULE, "total_timeout", LATER, .help = "For a connection as a whole."},
+	{SECTION_RULE, "keepalive", LATER, .help = "Between TCP keepalives."},
+	{SECTION_RULE, "max_connections", LATER, .help = "At once."},
+
+	{SECTION_BACKEND, "servers", LATER, .help = "Their addresses."},
+	{SECTION_BACKEND, "balance", LATER, .help = "Which of them takes the next connection."},
+	{SECTION_BACKEND, "retries", LATER, .help = "Before a connection is given up."},
+	{SECTION_BACKEND, "check", LATER, .help = "How servers are found to be up."},
+	{SECTION_BACKEND, "check_interval", LATER, .help = "Between two checks."},
+	{SECTION_BACKEND, "rise", LATER, .help = "Good checks that bring a server up."},
+	{SECTION_BACKEND, "fall", LATER, .help = "Bad checks that take it down."},
+	{SECTION_BACKEND, "max_connections", LATER, .help = "At once."},
+};
+
+const size_t option_row_count = sizeof(option_rows) / sizeof(option_rows[0]);
+
+static_assert(sizeof(option_rows) / sizeof(option_rows[0]) <= OPTION_ROWS_MAX,
+	"OPTION_ROWS_MAX is too small");
