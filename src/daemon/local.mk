@@ -8,3 +8,22 @@ src_daemon_libackdaemon_a_SOURCES = \
 	src/daemon/frame.c src/daemon/frame.h \
 	src/daemon/program.c src/daemon/program.h \
 	src/daemon/helper.c src/daemon/helper.h
+src_daemon_libackdaemon_a_SOURCES += \
+	src/daemon/cmdline.c src/daemon/cmdline.h \
+	src/daemon/daemon.c src/daemon/daemon.h src/daemon/daemon_state.h \
+	src/daemon/worker.c src/daemon/worker.h \
+	src/daemon/reload.c \
+	src/daemon/upkeep.c \
+	src/daemon/answers.c
+
+sbin_PROGRAMS += ackgated
+ackgated_SOURCES = src/daemon/main.c
+ackgated_CFLAGS = $(AM_CFLAGS)
+ackgated_LDADD = \
+	src/daemon/libackdaemon.a \
+	src/control/libackcontrol.a \
+	src/kernel/libackkernel.a \
+	src/config/libackconfig.a \
+	src/core/libackcore.a \
+	$(EVENT_LIBS) $(NFQ_LIBS) $(NFCT_LIBS) $(MNL_LIBS) $(NFTABLES_LIBS) $(INIH_LIBS) $(CAPNG_LIBS) \
+	$(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread

@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the control socket's commands get to see and to do. */
+#include "config.h"
+
+#include "control/records.h"
+#include "core/handshake.h"
+#include "daemon/daemon_state.h"
+#include "daemon/log.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	FAILURES_SHOWN = 200,
+	DRAIN_LOOK_MS = 100
+};
+
+/* The shards' figures, summed, and the kernel's. */
+struct sums {
+	struct engine_counters counters;
+	struct engine_gauges gauges;
+	struct queue_stats queue;
+	struct ruleset_counts kernel;
+};
+
+static void add_counters(struct engine_counters *sum, const struct engine_counters *c)
+{
+	for (int i = 0; i < REASON_COUNT; i++) {
+		sum->drops[i] += c->drops[i];
+		sum->observed[i] += c->observed[i];
+	}
+	for (int i = 0; i < CAUSE_COUNT; i++)
+		sum->failed[i] += c->failed[i];
+	sum->started += c->started;
+	sum->completed += c->completed;
+	sum->evicted += c->evicted;
+	sum->adopted += c->adopted;
+	for (size_t i = 0; i < POLICY_RULES_MAX; i++) {
+		sum->rules[i].matched += c->rules[i].matched;
+		sum->rules[i].admitted += c->rules[i].admitted;
+		sum->rules[i].dropped += c->rules[i].dropped;
+	}
+}
+
+static void add_shard(const struct worker_view *view, void *arg)
+{
+	struct sums *s = arg;
+	struct engine_gauges g = engine_gauges(view->engine);
+
+	add_counters(&s->counters, engine_counters(view->engine));
+	s->gauges.syn_sent += g.syn_sent;
+	s->gauges.syn_received += g.syn_received;
+	s->gauges.established += g.established;
+	s->gauges.closing += g.closing;
+	for (int i = 0; i < 2; i++) {
+		s->queue.packets += view->queue[i].packets;
+		s->queue.kernel_dropped += view->queue[i].kernel_dropped;
+		s->queue.user_dropped += view->queue[i].user_dropped;
+		s->queue.overruns += view->queue[i].overruns;
+	}
+}
+
+static void fold_kernel(struct sums *s)
+{
+	for (int i = 0; i < REASON_COUNT; i++) {
+		s->counters.drops[i] += s->kernel.drops[i];
+		s->counters.observed[i] += s->kernel.observed[i];
+	}
+	for (size_t i = 0; i < POLICY_RULES_MAX; i++)
+		s->counters.rules[i].dropped += s->kernel.rule_drops[i];
+}
+
+static struct sums *sum_up(struct daemon *d)
+{
+	struct sums *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	daemon_call_all(d, add_shard, s);
+	if (d->ruleset && ruleset_counts(d->ruleset, &s->kernel) != 0)
+		memset(&s->kernel, 0, sizeof(s->kernel));
+	fold_kernel(s);
+	return s;
+}
+
+static void count_live(void *arg, const struct tuple *t, bool live)
+{
+	(void)t;
+	*(uint32_t *)arg += live;
+}
+
+/* A dump of a large conntrack table takes its time: at most a twentieth of it goes there. */
+static uint32_t marked(struct daemon *d)
+{
+	uint64_t now = worker_now();
+	uint32_t n = 0;
+
+	if (d->marked_us && now - d->marked_us < 20 * d->marked_took_us)
+		return d->marked;
+	if (conntrack_dump(d->conntrack, count_live, &n) >= 0)
+		d->marked = n;
+	d->marked_us = worker_now();
+	d->marked_took_us = d->marked_us - now;
+	return d->marked;
+}
+
+static uint32_t offloaded(struct daemon *d, const struct engine_gauges *g)
+{
+	uint32_t n = marked(d);
+
+	return n > g->established ? n - g->established : 0;
+}
+
+static struct status_rule *rules_of(const struct daemon *d, const struct sums *s)
+{
+	const struct policy *p = &d->config->policy;
+	struct status_rule *list = calloc(p->rule_count + 1, sizeof(*list));
+
+	for (size_t i = 0; list && i < p->rule_count; i++) {
+		const struct engine_rule_counters *c = &s->counters.rules[p->rules[i].slot];
+
+		list[i] = (struct status_rule){
+			.rule = &p->rules[i],
+			.matched = c->matched,
+			.admitted = c->admitted,
+			.dropped = c->dropped,
+			.half_open = engine_shared_half_open(d->shared, p->rules[i].slot),
+		};
+	}
+	return list;
+}
+
+static const char *manage_word(const struct daemon *d)
+{
+	if (!d->ruleset)
+		return "none";
+	return ruleset_way(d->ruleset) == RULESET_NFTABLES ? "nftables" : "iptables";
+}
+
+static uint32_t confirm_left_s(const struct daemon *d)
+{
+	struct timeval at, now;
+
+	if (!d->unconfirmed_old || !event_pending(d->confirm_timer, EV_TIMEOUT, &at))
+		return 0;
+	evutil_gettimeofday(&now, NULL);
+	return at.tv_sec > now.tv_sec ? (uint32_t)(at.tv_sec - now.tv_sec) : 1;
+}
+
+static void fill_status(struct daemon *d, const struct sums *s, struct status *out)
+{
+	*out = (struct status){
+		.version = PACKAGE_VERSION,
+		.uptime_s = (worker_now() - d->started_us) / 1000000,
+		.enforce = d->config->daemon.enforce,
+		.draining = d->draining,
+		.confirm_left_s = confirm_left_s(d),
+		.manage = manage_word(d),
+		.workers = d->worker_count,
+		.config = {d->options->file, d->loaded_at, d->generation, d->last_error},
+		.queue = {s->queue.packets, s->queue.kernel_dropped, s->queue.user_dropped,
+			s->queue.overruns},
+		.flows = s->gauges,
+		.handshakes = {.started = s->counters.started,
+			.completed = s->counters.completed,
+			.evicted = s->counters.evicted,
+			.adopted = s->counters.adopted},
+		.untracked = s->kernel.untracked,
+		.notes = (const char *const *)d->notes,
+		.note_count = d->note_count,
+	};
+	out->flows.offloaded = offloaded(d, &s->gauges);
+	memcpy(out->handshakes.failed, s->counters.failed, sizeof(out->handshakes.failed));
+	memcpy(out->drops, s->counters.drops, sizeof(out->drops));
+	memcpy(out->observed, s->counters.observed, sizeof(out->observed));
+}
+
+static json_t *answer_status(void *arg)
+{
+	struct daemon *d = arg;
+	struct sums *s = sum_up(d);
+	struct status_rule *rules = s ? rules_of(d, s) : NULL;
+	struct status status;
+	json_t *json = NULL;
+
+	if (rules) {
+		fill_status(d, s, &status);
+		status.rules = rules;
+		status.rule_count = d->config->policy.rule_count;
+		json = status_json(&status);
+	}
+	free(rules);
+	free(s);
+	return json;
+}
+
+void answers_log_status(struct daemon *d)
+{
+	json_t *status = answer_status(d);
+	char *text = status ? json_dumps(status, JSON_COMPACT) : NULL;
+
+	if (text)
+		log_text(LOG_LEVEL_NOTICE, text);
+	free(text);
+	json_decref(status);
+}
+
+static json_t *answer_rules(void *arg)
+{
+	struct daemon *d = arg;
+	struct sums *s = sum_up(d);
+	struct status_rule *rules = s ? rules_of(d, s) : NULL;
+	json_t *list = json_array();
+
+	for (size_t i = 0; rules && i < d->config->policy.rule_count; i++)
+		json_array_append_new(list, records_rule(&rules[i]));
+	free(rules);
+	free(s);
+	return json_pack("{s:o}", "rules", list);
+}
+
+/* Flows of the engines, then the connections that the kernel carries on. */
+struct flow_walk {
+	struct daemon *d;
+	const struct filter *filter;
+	void (*take)(struct flow_walk *walk, const struct engine_flow_info *flow, const char *rule);
+	struct engine *engine;
+	struct records_flows records;
+	struct tuple *tuples; /* to be killed */
+	size_t count, room;
+};
+
+static bool walk_flow(const struct engine_flow_info *flow, void *arg)
+{
+	struct flow_walk *walk = arg;
+	const char *rule = engine_rule_name(walk->engine, flow->slot);
+
+	if (!flow->offloaded && filter_match(walk->filter, flow, rule))
+		walk->take(walk, flow, rule);
+	return true;
+}
+
+static void walk_shard(const struct worker_view *view, void *arg)
+{
+	struct flow_walk *walk = arg;
+
+	walk->engine = view->engine;
+	engine_flows(view->engine, view->now_us, walk_flow, walk);
+}
+
+static void walk_marked(void *arg, const struct tuple *t, bool live)
+{
+	struct flow_walk *walk = arg;
+	const struct policy_rule *rule = policy_match(
+		&walk->d->config->policy, &t->client, &t->server, t->server_port, NULL);
+	struct engine_flow_info flow = {
+		.tuple = *t,
+		.slot = rule ? rule->slot : POLICY_NO_SLOT,
+		.client_state = hs_end_state(HS_OFFLOADED, HS_FROM_CLIENT),
+		.server_state = hs_end_state(HS_OFFLOADED, HS_FROM_SERVER),
+		.flow_state = hs_flow_word(HS_OFFLOADED),
+		.offloaded = true,
+	};
+
+	/* What is inspected in full is in an engine too. */
+	if (!live || (rule && rule->inspect == INSPECT_FULL))
+		return;
+	if (filter_match(walk->filter, &flow, rule ? rule->name : NULL))
+		walk->take(walk, &flow, rule ? rule->name : NULL);
+}
+
+static void walk_all(struct flow_walk *walk)
+{
+	daemon_call_all(walk->d, walk_shard, walk);
+	conntrack_dump(walk->d->conntrack, walk_marked, walk);
+}
+
+static void take_record(
+	struct flow_walk *walk, const struct engine_flow_info *flow, const char *rule)
+{
+	records_flows_add(&walk->records, flow, rule);
+}
+
+static json_t *answer_flows(void *arg, const struct filter *filter, size_t limit)
+{
+	struct flow_walk walk = {.d = arg, .filter = filter, .take = take_record};
+
+	records_flows_start(&walk.records, limit);
+	walk_all(&walk);
+	return records_flows_end(&walk.records);
+}
+
+static void take_tuple(
+	struct flow_walk *walk, const struct engine_flow_info *flow, const char *rule)
+{
+	(void)rule;
+	if (walk->count == walk->room) {
+		size_t room = walk->room ? 2 * walk->room : 64;
+		struct tuple *grown = realloc(walk->tuples, room * sizeof(*grown));
+
+		if (!grown)
+			return;
+		walk->tuples = grown;
+		walk->room = room;
+	}
+	walk->tuples[walk->count++] = flow->tuple;
+}
+
+static void kill_in_shard(const struct worker_view *view, void *arg)
+{
+	const struct flow_walk *walk = arg;
+	struct effects effects;
+
+	for (size_t i = 0; i < walk->count; i++)
+		if (engine_kill(view->engine, &walk->tuples[i], &effects))
+			worker_carry_out(view->worker, &effects);
+}
+
+static long answer_flows_kill(void *arg, const struct filter *filter, char **message)
+{
+	struct daemon *d = arg;
+	struct flow_walk walk = {.d = d, .filter = filter, .take = take_tuple};
+
+	(void)message;
+	walk_all(&walk);
+	daemon_call_all(d, kill_in_shard, &walk);
+	for (size_t i = 0; i < walk.count; i++)
+		conntrack_delete(d->conntrack, &walk.tuples[i]);
+	conntrack_flush(d->conntrack);
+	free(walk.tuples);
+	log_notice("%zu flows were killed", walk.count);
+	return (long)walk.count;
+}
+
+struct failures {
+	struct failure list[DAEMON_WORKERS_MAX * FAILURES_SHOWN];
+	size_t count;
+};
+
+static void add_failures(const struct worker_view *view, void *arg)
+{
+	struct failures *all = arg;
+	uint64_t n = view->failure_count < FAILURES_SHOWN ? view->failure_count : FAILURES_SHOWN;
+
+	for (uint64_t i = 0; i < n; i++)
+		all->list[all->count++] =
+			view->failures[(view->failure_count - 1 - i) % WORKER_FAILURES];
+}
+
+static int newest_first(const void *a, const void *b)
+{
+	int64_t x = ((const struct failure *)a)->at_us;
+	int64_t y = ((const struct failure *)b)->at_us;
+
+	return (x < y) - (x > y);
+}
+
+static const char *name_of_slot(const struct daemon *d, uint16_t slot)
+{
+	const struct policy_rule *rule = policy_rule_by_slot(&d->config->policy, slot);
+
+	return rule ? rule->name : NULL;
+}
+
+static json_t *answer_failures(void *arg)
+{
+	struct daemon *d = arg;
+	struct failures *all = malloc(sizeof(*all));
+	json_t *list = json_array();
+
+	if (!all) {
+		json_decref(list);
+		return NULL;
+	}
+	all->count = 0;
+	daemon_call_all(d, add_failures, all);
+	qsort(all->list, all->count, sizeof(*all->list), newest_first);
+	for (size_t i = 0; i < all->count && i < FAILURES_SHOWN; i++)
+		json_array_append_new(list,
+			records_failure(&all->list[i], name_of_slot(d, all->list[i].report.slot)));
+	free(all);
+	return json_pack("{s:o}", "failures", list);
+}
+
+static const struct config *answer_config(void *arg)
+{
+	return ((struct daemon *)arg)->config;
+}
+
+static bool answer_reload(void *arg, uint64_t confirm_us, char **message)
+{
+	return reload_now(arg, confirm_us, message);
+}
+
+static bool answer_confirm(void *arg, char **message)
+{
+	return reload_confirm(arg, message);
+}
+
+static void begin_drain(const struct worker_view *view, void *arg)
+{
+	engine_drain(view->engine, *(enum engine_drain *)arg);
+}
+
+static void add_half_open(const struct worker_view *view, void *arg)
+{
+	struct engine_gauges g = engine_gauges(view->engine);
+
+	*(uint32_t *)arg += g.syn_sent + g.syn_received;
+}
+
+static void on_drain_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	uint32_t left = 0;
+
+	(void)fd;
+	(void)what;
+	daemon_call_all(d, add_half_open, &left);
+	if (left > 0 && (d->drain_until_us == 0 || worker_now() < d->drain_until_us))
+		return;
+	log_notice("drained, %u handshakes left unfinished", left);
+	daemon_stop(d);
+}
+
+static bool answer_drain(void *arg, uint64_t timeout_us, char **message)
+{
+	struct daemon *d = arg;
+	enum engine_drain how = d->config->netfilter.fail_open ? DRAIN_OPEN : DRAIN_CLOSED;
+	struct timeval every = {.tv_usec = DRAIN_LOOK_MS * 1000};
+
+	if (!d->drain_timer)
+		d->drain_timer = event_new(d->base, -1, EV_PERSIST, on_drain_timer, d);
+	if (!d->drain_timer || event_add(d->drain_timer, &every) != 0) {
+		*message = strdup("no memory for a timer");
+		return false;
+	}
+	d->draining = true;
+	d->drain_until_us = timeout_us ? worker_now() + timeout_us : 0;
+	daemon_call_all(d, begin_drain, &how);
+	*message = strdup(how == DRAIN_OPEN ? "draining: handshakes under way go on, new ones pass "
+					      "unjudged, then it stops"
+					    : "draining: handshakes under way go on, new ones are "
+					      "dropped, then it stops");
+	log_notice("%s", *message ? *message : "draining");
+	return true;
+}
+
+const struct control_ops answers_ops = {
+	.status = answer_status,
+	.flows = answer_flows,
+	.flows_kill = answer_flows_kill,
+	.failures = answer_failures,
+	.rules = answer_rules,
+	.config = answer_config,
+	.reload = answer_reload,
+	.confirm = answer_confirm,
+	.drain = answer_drain,
+};

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The inside of the running daemon, shared by daemon.c, reload.c, upkeep.c and answers.c. All of it
+ * belongs to the main thread. */
+#ifndef ACKGATE_DAEMON_DAEMON_STATE_H
+#define ACKGATE_DAEMON_DAEMON_STATE_H
+
+#include "control/control.h"
+#include "daemon/cmdline.h"
+#include "daemon/helper.h"
+#include "daemon/worker.h"
+#include "kernel/conntrack.h"
+#include "kernel/ruleset.h"
+
+enum {
+	DAEMON_WORKERS_MAX = 64,
+	DAEMON_SIGNALS = 4,
+	DAEMON_NOTES_MAX = 16
+};
+
+struct daemon {
+	const struct cmdline *options;
+	struct config *config;
+	struct config *unconfirmed_old; /* what to go back to unless confirmed in time */
+	uint64_t generation;
+	int64_t loaded_at; /* seconds since the epoch */
+	char *last_error;  /* of the last reload; NULL if it went well */
+	uint64_t started_us;
+
+	struct helper *helper;
+	int netns_lock;
+	struct ruleset *ruleset; /* NULL: manage = none */
+	bool rules_in;
+	struct conntrack *conntrack;
+	struct engine_shared *shared;
+	struct worker *workers[DAEMON_WORKERS_MAX];
+	unsigned worker_count;
+	struct control *control;
+
+	struct event_base *base;
+	struct event *signals[DAEMON_SIGNALS];
+	struct event *confirm_timer;
+	struct event *drain_timer;
+	bool draining;
+	uint64_t drain_until_us;
+
+	/* upkeep.c */
+	struct event *second_timer;
+	struct event *watch_event;
+	struct event *mend_timer;
+	struct event *ends_event;
+	struct conntrack_events *ends;
+	uint64_t intact_checked_us;
+	uint64_t reconciled_us;
+	uint64_t beats[DAEMON_WORKERS_MAX];
+	uint64_t beat_seen_us[DAEMON_WORKERS_MAX];
+	bool untracked_told;
+	char *notes[DAEMON_NOTES_MAX]; /* what keeps the gate from judging */
+	size_t note_count;
+
+	/* answers.c: connections that the kernel carries for us, counted not too often */
+	uint64_t marked_us;
+	uint64_t marked_took_us;
+	uint32_t marked;
+};
+
+/* Puts a configuration's rules into the kernel. -1 with a sentence in `why`. */
+int daemon_apply_rules(struct daemon *d, const struct config *c, char *why, size_t why_size);
+/* Admits what stands of the connections that a configuration's rules name. */
+long daemon_adopt(struct daemon *d, const struct config *c);
+void daemon_call_all(
+	struct daemon *d, void (*fn)(const struct worker_view *view, void *arg), void *arg);
+void daemon_stop(struct daemon *d);
+
+/* reload.c. *message, to be freed, says what happened; confirm_us 0: for good. */
+bool reload_now(struct daemon *d, uint64_t confirm_us, char **message);
+bool reload_confirm(struct daemon *d, char **message);
+void reload_on_timer(struct daemon *d);
+
+/* upkeep.c */
+bool upkeep_start(struct daemon *d, char *why, size_t why_size);
+void upkeep_stop(struct daemon *d);
+/* What depends on the configuration in force: whether ends of connections have to be listened for.
+ */
+void upkeep_follow_config(struct daemon *d);
+void upkeep_survey(struct daemon *d);
+
+/* answers.c */
+extern const struct control_ops answers_ops;
+void answers_log_status(struct daemon *d);
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the daemon looks after while it runs: that its kernel rules are still there, that its
+ * workers go round, that connections which end in the kernel are uncounted, that log summaries come
+ * out.
+ */
+#include "config.h"
+
+#include "daemon/daemon_state.h"
+#include "daemon/log.h"
+#include "daemon/notify.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	WHY = 512,
+	ENDS_A_CALL = 256,
+	INTACT_EVERY_US = 10 * 1000000,
+	RECONCILE_EVERY_US = 60 * 1000000,
+	MEND_AFTER_MS = 100, /* let whoever is changing rules finish */
+	STUCK_AFTER_US = 10 * 1000000,
+};
+
+/* Tuples on their way to every worker's engine, which knows its own. */
+struct ends {
+	struct daemon *d;
+	void (*each)(struct engine *e, const struct tuple *t);
+	size_t count;
+	struct tuple tuples[ENDS_A_CALL];
+};
+
+static void hand_over(const struct worker_view *view, void *arg)
+{
+	const struct ends *ends = arg;
+
+	for (size_t i = 0; i < ends->count; i++)
+		ends->each(view->engine, &ends->tuples[i]);
+}
+
+static void flush_ends(struct ends *ends)
+{
+	if (ends->count)
+		daemon_call_all(ends->d, hand_over, ends);
+	ends->count = 0;
+}
+
+static void add_end(void *arg, const struct tuple *t)
+{
+	struct ends *ends = arg;
+
+	ends->tuples[ends->count++] = *t;
+	if (ends->count == ENDS_A_CALL)
+		flush_ends(ends);
+}
+
+static void add_live(void *arg, const struct tuple *t, bool live)
+{
+	if (live)
+		add_end(arg, t);
+}
+
+static void reconcile_begin(const struct worker_view *view, void *arg)
+{
+	(void)arg;
+	engine_reconcile_begin(view->engine);
+}
+
+static void reconcile_end(const struct worker_view *view, void *arg)
+{
+	*(uint32_t *)arg += engine_reconcile_end(view->engine);
+}
+
+/* Events can be lost: what conntrack no longer has is uncounted now and then. */
+static void reconcile(struct daemon *d)
+{
+	struct ends live = {.d = d, .each = engine_reconcile_seen};
+	uint32_t gone = 0;
+
+	d->reconciled_us = worker_now();
+	daemon_call_all(d, reconcile_begin, NULL);
+	if (conntrack_dump(d->conntrack, add_live, &live) < 0)
+		return;
+	flush_ends(&live);
+	daemon_call_all(d, reconcile_end, &gone);
+	if (gone)
+		log_debug("%u connections had ended unnoticed", gone);
+}
+
+static void on_ends(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	struct ends ends = {.d = d, .each = engine_ended};
+	bool all;
+
+	(void)fd;
+	(void)what;
+	all = conntrack_events_read(d->ends, add_end, &ends);
+	flush_ends(&ends);
+	if (!all)
+		reconcile(d);
+}
+
+static bool counts_connections(const struct policy *p)
+{
+	for (size_t i = 0; i < p->rule_count; i++)
+		if (p->rules[i].connections_per_source)
+			return true;
+	return false;
+}
+
+static void stop_listening_for_ends(struct daemon *d)
+{
+	if (d->ends_event)
+		event_free(d->ends_event);
+	d->ends_event = NULL;
+	if (d->ends)
+		conntrack_events_close(d->ends);
+	d->ends = NULL;
+}
+
+/* The kernel makes events only while somebody listens, and they cost: so only while connections are
+ * counted. */
+void upkeep_follow_config(struct daemon *d)
+{
+	char why[WHY];
+
+	if (!counts_connections(&d->config->policy)) {
+		stop_listening_for_ends(d);
+		return;
+	}
+	if (d->ends)
+		return;
+	d->ends = conntrack_events_open(d->config->netfilter.mark, why, sizeof(why));
+	if (!d->ends) {
+		log_warning("the ends of connections are noticed late: %s", why);
+		return;
+	}
+	d->ends_event =
+		event_new(d->base, conntrack_events_fd(d->ends), EV_READ | EV_PERSIST, on_ends, d);
+	if (d->ends_event)
+		event_add(d->ends_event, NULL);
+}
+
+static void mend(struct daemon *d)
+{
+	char why[WHY];
+
+	d->intact_checked_us = worker_now();
+	if (!d->ruleset || ruleset_intact(d->ruleset))
+		return;
+	log_warning("somebody took our kernel rules away; putting them back");
+	daemon_adopt(d, d->config);
+	if (daemon_apply_rules(d, d->config, why, sizeof(why)) != 0)
+		log_error("our kernel rules can't be put back: %s", why);
+}
+
+static void on_mend_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	mend(arg);
+}
+
+static void on_rules_changed(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	struct timeval soon = {.tv_usec = MEND_AFTER_MS * 1000};
+
+	(void)fd;
+	(void)what;
+	if (ruleset_watch_read(d->ruleset) && !event_pending(d->mend_timer, EV_TIMEOUT, NULL))
+		event_add(d->mend_timer, &soon);
+}
+
+static bool workers_go_round(struct daemon *d)
+{
+	uint64_t now = worker_now();
+	bool fine = true;
+
+	for (unsigned i = 0; i < d->worker_count; i++) {
+		uint64_t beat = worker_heartbeat(d->workers[i]);
+
+		if (beat != d->beats[i] || d->beat_seen_us[i] == 0) {
+			d->beats[i] = beat;
+			d->beat_seen_us[i] = now;
+		} else if (now - d->beat_seen_us[i] > STUCK_AFTER_US) {
+			fine = false;
+		}
+	}
+	return fine;
+}
+
+static void tell_untracked(struct daemon *d)
+{
+	struct ruleset_counts counts;
+
+	if (d->untracked_told || !d->ruleset || ruleset_counts(d->ruleset, &counts) != 0 ||
+		counts.untracked == 0)
+		return;
+	d->untracked_told = true;
+	log_warning("notrack rules of others keep gated connections out of conntrack: they are let "
+		    "through unjudged");
+}
+
+static void on_second(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	uint64_t now = worker_now();
+
+	(void)fd;
+	(void)what;
+	log_tick();
+	if (workers_go_round(d))
+		notify_watchdog();
+	if (now - d->intact_checked_us > INTACT_EVERY_US) {
+		mend(d);
+		tell_untracked(d);
+	}
+	if (d->ends && now - d->reconciled_us > RECONCILE_EVERY_US)
+		reconcile(d);
+}
+
+static void take_note(void *arg, const char *sentence)
+{
+	struct daemon *d = arg;
+
+	for (size_t i = 0; i < d->note_count; i++)
+		if (strcmp(d->notes[i], sentence) == 0)
+			return;
+	if (d->note_count == DAEMON_NOTES_MAX)
+		return;
+	d->notes[d->note_count] = strdup(sentence);
+	if (!d->notes[d->note_count])
+		return;
+	d->note_count++;
+	log_warning("%s", sentence);
+}
+
+void upkeep_survey(struct daemon *d)
+{
+	if (d->ruleset)
+		ruleset_survey(d->ruleset, d->config->netfilter.mark, take_note, d);
+}
+
+static bool watch_rules(struct daemon *d)
+{
+	int fd = d->ruleset ? ruleset_watch_fd(d->ruleset) : -1;
+
+	d->mend_timer = evtimer_new(d->base, on_mend_timer, d);
+	if (fd < 0)
+		return d->mend_timer != NULL;
+	d->watch_event = event_new(d->base, fd, EV_READ | EV_PERSIST, on_rules_changed, d);
+	return d->mend_timer && d->watch_event && event_add(d->watch_event, NULL) == 0;
+}
+
+bool upkeep_start(struct daemon *d, char *why, size_t why_size)
+{
+	struct timeval second = {.tv_sec = 1};
+
+	d->intact_checked_us = d->reconciled_us = worker_now();
+	d->second_timer = event_new(d->base, -1, EV_PERSIST, on_second, d);
+	if (!d->second_timer || event_add(d->second_timer, &second) != 0 || !watch_rules(d)) {
+		snprintf(why, why_size, "can't set up the main event loop");
+		return false;
+	}
+	upkeep_follow_config(d);
+	return true;
+}
+
+void upkeep_stop(struct daemon *d)
+{
+	struct event *events[] = {d->second_timer, d->watch_event, d->mend_timer};
+
+	stop_listening_for_ends(d);
+	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
+		if (events[i])
+			event_free(events[i]);
+	d->second_timer = d->watch_event = d->mend_timer = NULL;
+	for (size_t i = 0; i < d->note_count; i++)
+		free(d->notes[i]);
+	d->note_count = 0;
+}

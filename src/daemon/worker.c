@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "config.h"
+
+#include "daemon/worker.h"
+
+#include "daemon/log.h"
+#include "kernel/conntrack.h"
+#include "kernel/ifname.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	HANDSHAKES, /* the queues */
+	ADMITTED,
+	QUEUES,
+
+	BATCHES = 16,      /* read in a row before the loop looks at anything else */
+	COPY_RANGE = 2048, /* all of a SYN, with the data that Fast Open puts in it */
+	EXPIRE_MS = 100,
+};
+
+struct worker {
+	struct engine *engine;
+	struct queue *queue[QUEUES];
+	struct conntrack *conntrack;
+	struct inject *inject;
+	struct ifname_cache interfaces;
+	bool by_interface;
+	uint64_t now_us;
+
+	struct failure failures[WORKER_FAILURES];
+	uint64_t failure_count;
+	atomic_uint_fast64_t heartbeat;
+
+	struct event_base *base;
+	struct event *events[QUEUES + 2];
+	int wake; /* eventfd */
+	pthread_t thread;
+	bool running;
+
+	pthread_mutex_t lock; /* of the call */
+	pthread_cond_t done;
+	void (*fn)(const struct worker_view *view, void *arg);
+	void *arg;
+	bool stop;
+};
+
+uint64_t worker_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+uint64_t worker_heartbeat(const struct worker *w)
+{
+	return atomic_load_explicit(&w->heartbeat, memory_order_relaxed);
+}
+
+static const char *rule_name(const struct worker *w, uint16_t slot)
+{
+	return engine_rule_name(w->engine, slot);
+}
+
+/* A handshake that failed is told at info and kept; a packet that was nothing but stray is told at
+ * debug. */
+static void take_report(struct worker *w, const struct report *r)
+{
+	struct timespec t;
+
+	if (r->cause == CAUSE_NONE && r->reason != REASON_rule) {
+		if (log_wanted(LOG_LEVEL_DEBUG))
+			log_refused(r, rule_name(w, r->slot));
+		return;
+	}
+	clock_gettime(CLOCK_REALTIME, &t);
+	w->failures[w->failure_count++ % WORKER_FAILURES] = (struct failure){
+		.at_us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000,
+		.report = *r,
+	};
+	log_refused(r, rule_name(w, r->slot));
+}
+
+static void queue_effects(struct worker *w, const struct effects *effects)
+{
+	for (size_t i = 0; i < effects->count; i++) {
+		const struct effect *e = &effects->list[i];
+
+		switch (e->type) {
+		case EFFECT_CT_DELETE:
+			conntrack_delete(w->conntrack, &e->tuple);
+			break;
+		case EFFECT_CT_UNMARK:
+			conntrack_unmark(w->conntrack, &e->tuple);
+			break;
+		case EFFECT_SEND:
+			inject_add(w->inject, e->send.bytes, e->send.len);
+			break;
+		case EFFECT_REPORT:
+			take_report(w, &e->report);
+			break;
+		}
+	}
+}
+
+void worker_carry_out(struct worker *w, const struct effects *effects)
+{
+	queue_effects(w, effects);
+	conntrack_flush(w->conntrack);
+	inject_flush(w->inject);
+}
+
+static void judge(void *arg, struct engine_packet *in, uint32_t ifindex, struct decision *out)
+{
+	struct worker *w = arg;
+
+	if (w->by_interface && ifindex)
+		in->interface = ifname_get(&w->interfaces, ifindex, w->now_us);
+	engine_packet(w->engine, in, w->now_us, out);
+	queue_effects(w, &out->effects);
+}
+
+static void before_verdicts(void *arg)
+{
+	struct worker *w = arg;
+
+	conntrack_flush(w->conntrack);
+}
+
+static void read_queue(struct worker *w, struct queue *q)
+{
+	for (int i = 0; i < BATCHES; i++) {
+		int n;
+
+		w->now_us = worker_now();
+		n = queue_run(q, judge, before_verdicts, w);
+		if (n < 0)
+			log_error("reading the packet queue failed: %s", strerror(errno));
+		if (n <= 0)
+			break;
+		inject_flush(w->inject);
+	}
+}
+
+static void on_handshakes(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	read_queue(w, w->queue[HANDSHAKES]);
+}
+
+static void on_admitted(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+
+	(void)fd;
+	(void)what;
+	read_queue(w, w->queue[ADMITTED]);
+}
+
+static void on_expiry(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	struct effects effects;
+	bool more;
+
+	(void)fd;
+	(void)what;
+	atomic_fetch_add_explicit(&w->heartbeat, 1, memory_order_relaxed);
+	w->now_us = worker_now();
+	do {
+		more = engine_expire(w->engine, w->now_us, &effects);
+		queue_effects(w, &effects);
+	} while (more);
+	conntrack_flush(w->conntrack);
+	inject_flush(w->inject);
+}
+
+static void run_call(struct worker *w)
+{
+	struct worker_view view = {
+		.engine = w->engine,
+		.now_us = worker_now(),
+		.failures = w->failures,
+		.failure_count = w->failure_count,
+		.worker = w,
+	};
+
+	for (int i = 0; i < QUEUES; i++)
+		queue_stats(w->queue[i], &view.queue[i]);
+	w->fn(&view, w->arg);
+	w->by_interface = engine_by_interface(w->engine);
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	uint64_t count;
+
+	(void)what;
+	if (read(fd, &count, sizeof(count)) < 0)
+		return;
+	pthread_mutex_lock(&w->lock);
+	if (w->fn)
+		run_call(w);
+	w->fn = NULL;
+	if (w->stop)
+		event_base_loopbreak(w->base);
+	pthread_cond_signal(&w->done);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void wake(struct worker *w)
+{
+	uint64_t one = 1;
+
+	while (write(w->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+void worker_call(struct worker *w, void (*fn)(const struct worker_view *view, void *arg), void *arg)
+{
+	pthread_mutex_lock(&w->lock);
+	w->fn = fn;
+	w->arg = arg;
+	if (!w->running) {
+		run_call(w);
+		w->fn = NULL;
+	} else {
+		wake(w);
+		while (w->fn)
+			pthread_cond_wait(&w->done, &w->lock);
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void *loop(void *arg)
+{
+	struct worker *w = arg;
+
+	event_base_dispatch(w->base);
+	return NULL;
+}
+
+static bool open_queue(
+	struct worker *w, const struct worker_setup *s, int which, char *why, size_t why_size)
+{
+	struct queue_options o = {
+		.number = (uint16_t)(s->config->netfilter.queue + s->index +
+				     (which == ADMITTED ? s->workers : 0)),
+		.length = s->config->netfilter.queue_length,
+		.copy_range = COPY_RANGE,
+		.mark = s->config->netfilter.mark,
+		.admitted = which == ADMITTED,
+	};
+
+	w->queue[which] = queue_open(&o, why, why_size);
+	return w->queue[which] != NULL;
+}
+
+static bool open_engine(struct worker *w, const struct worker_setup *s, char *why, size_t why_size)
+{
+	struct engine_limits limits = {
+		.half_open = s->config->limits.half_open / s->workers,
+		.flows = s->config->limits.flows / s->workers,
+	};
+
+	if (limits.half_open == 0)
+		limits.half_open = 1;
+	w->engine = engine_new(&limits, &s->config->policy, s->shared, &s->key, worker_now());
+	if (!w->engine)
+		snprintf(why, why_size, "no memory for %u half-open and %u admitted flows",
+			limits.half_open, limits.flows);
+	return w->engine != NULL;
+}
+
+static bool open_loop(struct worker *w, char *why, size_t why_size)
+{
+	struct timeval every = {.tv_usec = EXPIRE_MS * 1000};
+
+	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	w->base = event_base_new();
+	if (w->base && w->wake >= 0) {
+		w->events[0] = event_new(w->base, queue_fd(w->queue[HANDSHAKES]),
+			EV_READ | EV_PERSIST, on_handshakes, w);
+		w->events[1] = event_new(w->base, queue_fd(w->queue[ADMITTED]),
+			EV_READ | EV_PERSIST, on_admitted, w);
+		w->events[2] = event_new(w->base, w->wake, EV_READ | EV_PERSIST, on_wake, w);
+		w->events[3] = event_new(w->base, -1, EV_PERSIST, on_expiry, w);
+	}
+	for (int i = 0; i < QUEUES + 2; i++)
+		if (!w->events[i] || event_add(w->events[i], i == 3 ? &every : NULL) != 0) {
+			snprintf(why, why_size, "can't set up a worker's event loop");
+			return false;
+		}
+	return true;
+}
+
+struct worker *worker_open(const struct worker_setup *s, char *why, size_t why_size)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+
+	if (!w) {
+		snprintf(why, why_size, "no memory for a worker");
+		return NULL;
+	}
+	w->wake = -1;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->done, NULL);
+	if (!open_engine(w, s, why, why_size) || !open_queue(w, s, HANDSHAKES, why, why_size) ||
+		!open_queue(w, s, ADMITTED, why, why_size))
+		goto out;
+	w->conntrack = conntrack_open(s->config->netfilter.mark, why, why_size);
+	w->inject = w->conntrack ? inject_open(s->config->netfilter.mark, why, why_size) : NULL;
+	if (!w->inject || !open_loop(w, why, why_size))
+		goto out;
+	w->by_interface = s->config->policy.by_interface;
+	return w;
+out:
+	worker_close(w);
+	return NULL;
+}
+
+bool worker_start(struct worker *w, char *why, size_t why_size)
+{
+	int error = pthread_create(&w->thread, NULL, loop, w);
+
+	if (error) {
+		snprintf(why, why_size, "can't start a worker's thread: %s", strerror(error));
+		return false;
+	}
+	w->running = true;
+	return true;
+}
+
+void worker_close(struct worker *w)
+{
+	if (!w)
+		return;
+	if (w->running) {
+		pthread_mutex_lock(&w->lock);
+		w->stop = true;
+		pthread_mutex_unlock(&w->lock);
+		wake(w);
+		pthread_join(w->thread, NULL);
+	}
+	for (int i = 0; i < QUEUES + 2; i++)
+		if (w->events[i])
+			event_free(w->events[i]);
+	if (w->base)
+		event_base_free(w->base);
+	if (w->wake >= 0)
+		close(w->wake);
+	for (int i = 0; i < QUEUES; i++)
+		if (w->queue[i])
+			queue_close(w->queue[i]);
+	if (w->conntrack)
+		conntrack_close(w->conntrack);
+	if (w->inject)
+		inject_close(w->inject);
+	engine_free(w->engine);
+	pthread_cond_destroy(&w->done);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}
