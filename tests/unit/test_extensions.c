@@ -142,6 +142,41 @@ static void mapped_addresses_in_ipv6_never_pass_for_ipv4(void **state)
 	assert_int_equal(kind(&s), PACKET_MALFORMED);
 }
 
+static void an_extension_header_in_the_padding_is_malformed(void **state)
+{
+	struct sample s = syn6_behind(PROTO_DESTINATION, (uint8_t[8]){59, 0, 1, 4});
+
+	(void)state;
+	assert_int_equal(kind(&s), PACKET_OTHER);
+	wire_put16(s.bytes + 4, 7);
+	assert_int_equal(kind(&s), PACKET_MALFORMED);
+}
+
+/* A jumbogram may hold more headers than a segment's 16-bit offsets reach. */
+static void headers_beyond_64_kb_are_malformed(void **state)
+{
+	enum {
+		EXTENSION = 2048,
+		PACKET = 40 + 33 * EXTENSION + 40
+	};
+	static uint8_t bytes[PACKET];
+
+	(void)state;
+	for (size_t count = 31; count <= 33; count++) {
+		memcpy(bytes, vector_syn6, 40);
+		wire_put16(bytes + 4, 0);
+		bytes[6] = PROTO_DESTINATION;
+		size_t at = 40;
+		for (size_t i = 0; i < count; i++, at += EXTENSION) {
+			bytes[at] = i + 1 < count ? PROTO_DESTINATION : PROTO_TCP;
+			bytes[at + 1] = 255;
+		}
+		memcpy(bytes + at, vector_syn6 + 40, 40);
+		enum packet_kind k = parse_part(bytes, at + 40, at + 40, true).kind;
+		assert_int_equal(k, count == 31 ? PACKET_TCP : PACKET_MALFORMED);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +189,8 @@ int main(void)
 		cmocka_unit_test(a_chain_that_ends_in_itself_is_malformed),
 		cmocka_unit_test(a_source_route_under_way_is_not_verified),
 		cmocka_unit_test(mapped_addresses_in_ipv6_never_pass_for_ipv4),
+		cmocka_unit_test(an_extension_header_in_the_padding_is_malformed),
+		cmocka_unit_test(headers_beyond_64_kb_are_malformed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,6 +117,17 @@ static void icmp_of_the_other_family_is_left_to_others(void **state)
 	assert_int_equal(kind(&six), PACKET_OTHER);
 }
 
+static void a_quote_may_be_of_any_length_a_packet_can_have(void **state)
+{
+	struct sample four = SAMPLE(unreachable4), six = SAMPLE(unreachable6);
+
+	(void)state;
+	wire_put16(four.bytes + 28 + 2, 0xffff);
+	assert_int_equal(kind(&four), PACKET_ICMP_ERROR);
+	wire_put16(six.bytes + 48 + 4, 0xffff);
+	assert_int_equal(kind(&six), PACKET_ICMP_ERROR);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -126,6 +137,7 @@ int main(void)
 		cmocka_unit_test(a_quote_of_something_else_is_left_to_others),
 		cmocka_unit_test(a_quote_that_makes_no_sense_is_malformed),
 		cmocka_unit_test(icmp_of_the_other_family_is_left_to_others),
+		cmocka_unit_test(a_quote_may_be_of_any_length_a_packet_can_have),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

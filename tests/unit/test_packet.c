@@ -346,6 +346,37 @@ static void syn_and_fin_take_a_sequence_number_each(void **state)
 	}
 }
 
+static void a_length_shorter_than_its_header_is_malformed_in_any_protocol(void **state)
+{
+	(void)state;
+	for (uint16_t len = 1; len <= 24; len++) {
+		struct sample s = SAMPLE(ip_options4);
+		s.bytes[9] = 17;
+		wire_put16(s.bytes + 2, len);
+		assert_int_equal(kind(&s), len < 24 ? PACKET_MALFORMED : PACKET_OTHER);
+	}
+}
+
+static void length_0_stands_for_more_than_64_kb_alone(void **state)
+{
+	struct sample s = SAMPLE(data4);
+
+	(void)state;
+	wire_put16(s.bytes + 2, 0);
+	assert_int_equal(parse_part(s.bytes, 60, 65535, true).kind, PACKET_MALFORMED);
+	assert_int_equal(parse_part(s.bytes, 60, 65536, true).kind, PACKET_TCP);
+}
+
+static void bytes_captured_beyond_the_wire_are_not_there(void **state)
+{
+	struct sample six = SAMPLE(syn6);
+
+	(void)state;
+	wire_put16(six.bytes + 4, 0);
+	assert_int_equal(parse_part(six.bytes, six.len, six.len, true).kind, PACKET_TCP);
+	assert_int_equal(parse_part(six.bytes, six.len, 40 + 20, true).kind, PACKET_MALFORMED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +404,9 @@ int main(void)
 		cmocka_unit_test(other_protocols_are_left_to_others),
 		cmocka_unit_test(six_combinations_of_flags_are_steps_of_a_connection),
 		cmocka_unit_test(syn_and_fin_take_a_sequence_number_each),
+		cmocka_unit_test(a_length_shorter_than_its_header_is_malformed_in_any_protocol),
+		cmocka_unit_test(length_0_stands_for_more_than_64_kb_alone),
+		cmocka_unit_test(bytes_captured_beyond_the_wire_are_not_there),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
