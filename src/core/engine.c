@@ -127,7 +127,8 @@ static void plan_change(const struct policy_rule *rule, struct decision *out)
 {
 	const struct segment *seg = &out->segment;
 
-	if (!rule || !rule->enforce || !(seg->flags & TCP_SYN))
+	/* A signature (TCP-MD5, TCP-AO) would not survive. */
+	if (!rule || !rule->enforce || !(seg->flags & TCP_SYN) || seg->opt.has_auth)
 		return;
 	out->change.strip_fastopen = rule->fastopen_strip && seg->opt.has_fastopen;
 	out->change.mss_max = rule->mss && seg->opt.mss > rule->mss ? rule->mss : 0;
