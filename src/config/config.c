@@ -2,236 +2,16 @@
 #include "config/config.h"
 
 #include "config/draft.h"
-#include "config/ini.h"
-#include "config/spelling.h"
 
-#include <inttypes.h>
 #include <string.h>
 
-static const char *draft_file(const struct draft *d, struct place at)
-{
-	return d->faults->sources[at.source].name;
-}
-
-static void draft_unknown_section(struct draft *d, struct place at, const char *kind)
-{
-	struct spelling near = {.word = kind};
-
-	for (enum section s = 0; s < SECTION_COUNT; s++) {
-		if (!section_rows[s].later)
-			spelling_consider(&near, section_rows[s].name);
-	}
-	if (near.nearest != NULL)
-		faults_add(d->faults, at, "unknown section %s; did you mean [%s]?", d->title,
-			near.nearest);
-	else
-		faults_add(d->faults, at,
-			"unknown section %s; there are [daemon], [netfilter], [limits], [timeouts] "
-			"and [rule NAME]",
-			d->title);
-}
-
-static bool draft_rule_name_good(const char *name)
-{
-	static const char allowed[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
-
-	return strlen(name) <= DRAFT_RULE_NAME_MAX && name[strspn(name, allowed)] == '\0';
-}
-
-static struct draft_rule *draft_rule_named(const struct draft *d, const char *name)
-{
-	for (size_t i = 0; i < d->rule_count; i++) {
-		if (strcmp(d->rules[i]->rule.name, name) == 0)
-			return d->rules[i];
-	}
-	return NULL;
-}
-
-/* Even a rule with a bad name gets a draft, so that its keys are looked at; it is kept only if it
- * is good so far. */
-static void draft_open_rule(struct draft *d, struct place at, const char *name)
-{
-	struct draft_rule *rule = arena_alloc(d->arena, 1, sizeof(*rule));
-	const struct draft_rule *twin = draft_rule_named(d, name);
-
-	if (rule == NULL || (rule->rule.name = arena_strdup(d->arena, name)) == NULL ||
-		!option_defaults(SECTION_RULE, &rule->rule, d->arena)) {
-		d->faults->lost = true;
-		return;
-	}
-	rule->at = at;
-	d->section = SECTION_RULE;
-	d->rule = rule;
-	if (!draft_rule_name_good(name))
-		faults_add(d->faults, at,
-			"%s is no name for a rule; give at most %d letters, digits, - and _",
-			d->title, DRAFT_RULE_NAME_MAX);
-	else if (twin != NULL)
-		faults_add(d->faults, at,
-			"%s stands twice, first in %s:%" PRIu32
-			"; give each rule a name of its own",
-			d->title, draft_file(d, twin->at), twin->at.line);
-	else if (d->rule_count == POLICY_RULES_MAX)
-		faults_add(d->faults, at, "%s is one rule too many; at most %d fit", d->title,
-			POLICY_RULES_MAX);
-	else
-		d->rules[d->rule_count++] = rule;
-}
-
-/* A section that one file leaves empty, as the shipped one does, another file may fill. */
-static void draft_open_single(struct draft *d, struct place at, enum section section)
-{
-	struct place first = d->sections[section].at;
-
-	d->section = section;
-	if (first.line == 0 || (first.source != at.source && !d->sections[section].has_keys))
-		d->sections[section].at = at;
-	else
-		faults_add(d->faults, at,
-			"%s stands twice, first in %s:%" PRIu32 "; put its keys there", d->title,
-			draft_file(d, first), first.line);
-}
-
-static void draft_section(void *arg, struct place at, const char *kind, const char *name)
-{
-	struct draft *d = arg;
-	enum section section = section_find(kind);
-
-	d->section = SECTION_COUNT;
-	d->rule = NULL;
-	snprintf(d->title, sizeof(d->title), name != NULL ? "[%s %s]" : "[%s]", kind, name);
-	if (*kind == '\0')
-		return;
-	if (section == SECTION_COUNT) {
-		draft_unknown_section(d, at, kind);
-	} else if (section_rows[section].later) {
-		d->section = section;
-		faults_add(d->faults, at, "%s is not in this version; leave it out", d->title);
-	} else if (section_rows[section].named && name == NULL) {
-		faults_add(d->faults, at, "%s has no name; write [%s NAME]", d->title, kind);
-	} else if (!section_rows[section].named && name != NULL) {
-		faults_add(d->faults, at,
-			"%s has a name, but there is one such section only; write [%s]", d->title,
-			kind);
-	} else if (section_rows[section].named) {
-		draft_open_rule(d, at, name);
-	} else {
-		draft_open_single(d, at, section);
-	}
-}
-
-static void draft_unknown_key(struct draft *d, struct place at, const char *key)
-{
-	struct spelling near = {.word = key};
-
-	for (size_t i = 0; i < option_row_count; i++) {
-		if (option_rows[i].section == d->section && !option_rows[i].later)
-			spelling_consider(&near, option_rows[i].key);
-	}
-	if (near.nearest != NULL) {
-		faults_add(d->faults, at, "unknown key '%s' in %s; did you mean '%s'?", key,
-			d->title, near.nearest);
-		return;
-	}
-	for (enum section s = 0; s < SECTION_COUNT; s++) {
-		if (option_find(s, key) == NULL)
-			continue;
-		faults_add(d->faults, at, "unknown key '%s' in %s; it belongs into [%s%s]", key,
-			d->title, section_rows[s].name, section_rows[s].named ? " NAME" : "");
-		return;
-	}
-	faults_add(d->faults, at, "unknown key '%s' in %s; ackgate.ini(5) lists those there are",
-		key, d->title);
-}
-
-struct draft_complaint {
-	struct draft *draft;
-	struct place at;
-};
-
-static void draft_complain(void *arg, uint32_t line, const char *sentence)
-{
-	const struct draft_complaint *c = arg;
-	struct place at = {.source = c->at.source, .line = c->at.line + line};
-
-	faults_add(c->draft->faults, at, "%s %s", c->draft->title, sentence);
-}
-
-static bool draft_key_given_twice(
-	struct draft *d, struct place at, const struct option *o, const struct draft_key *given)
-{
-	if (given->at.line == 0)
-		return false;
-	faults_add(d->faults, at,
-		"'%s' is given twice in %s, first in %s:%" PRIu32 "; remove one of them", o->key,
-		d->title, draft_file(d, given->at), given->at.line);
-	return true;
-}
-
-/* Whether the key is good so far that its value counts. */
-static bool draft_take(struct draft *d, struct place at, const struct option *o, const char *value)
-{
-	struct draft_key *given = &(d->rule != NULL ? d->rule->keys : d->keys)[option_index(o)];
-	struct draft_complaint complaint = {.draft = d, .at = at};
-	void *base = d->rule != NULL ? (void *)&d->rule->rule : (void *)d->config;
-
-	if (draft_key_given_twice(d, at, o, given))
-		return false;
-	given->at = at;
-	d->sections[o->section].has_keys = true;
-	if (o->later)
-		faults_add(d->faults, at, "'%s' in %s is not in this version; leave it out", o->key,
-			d->title);
-	else if (option_parse(o, value, base, d->arena, draft_complain, &complaint))
-		return true;
-	given->faulty = true;
-	return false;
-}
-
-static void draft_key(void *arg, struct place at, const char *key, const char *value)
-{
-	struct draft *d = arg;
-	const struct option *o;
-	bool good = false;
-
-	if (d->section == SECTION_COUNT)
-		return;
-	o = option_find(d->section, key);
-	if (o == NULL)
-		draft_unknown_key(d, at, key);
-	else if (section_rows[d->section].later)
-		return; /* the section as a whole was refused */
-	else
-		good = draft_take(d, at, o, value);
-	if (!good && d->rule != NULL)
-		d->rule->faulty = true;
-}
-
-static bool draft_begin(struct draft *d, struct faults *faults)
-{
-	*d = (struct draft){.faults = faults, .section = SECTION_COUNT};
-	d->arena = arena_new();
-	if (d->arena == NULL)
-		return false;
-	d->config = arena_alloc(d->arena, 1, sizeof(*d->config));
-	d->rules = arena_alloc(d->arena, POLICY_RULES_MAX, sizeof(*d->rules));
-	if (d->config == NULL || d->rules == NULL)
-		return false;
-	for (enum section s = 0; s < SECTION_COUNT; s++) {
-		if (!section_rows[s].named && !option_defaults(s, d->config, d->arena))
-			return false;
-	}
-	return true;
-}
-
-static void slots_take(bool taken[static POLICY_RULES_MAX], const struct policy *p)
+static void config_take_slots(bool taken[static POLICY_RULES_MAX], const struct policy *p)
 {
 	for (size_t i = 0; i < p->rule_count; i++)
 		taken[p->rules[i].slot] = true;
 }
 
-static uint16_t slot_of(const struct policy *p, const char *name)
+static uint16_t config_slot_of(const struct policy *p, const char *name)
 {
 	for (size_t i = 0; i < p->rule_count; i++) {
 		if (strcmp(p->rules[i].name, name) == 0)
@@ -240,7 +20,7 @@ static uint16_t slot_of(const struct policy *p, const char *name)
 	return POLICY_NO_SLOT;
 }
 
-static uint16_t slot_free(const bool taken[static POLICY_RULES_MAX])
+static uint16_t config_free_slot(const bool taken[static POLICY_RULES_MAX])
 {
 	uint16_t slot = 0;
 
@@ -259,19 +39,19 @@ static void config_give_slots(
 	bool before[POLICY_RULES_MAX] = {false}, now[POLICY_RULES_MAX] = {false};
 
 	if (previous != NULL)
-		slots_take(before, previous);
+		config_take_slots(before, previous);
 	for (size_t i = 0; i < count; i++) {
 		rules[i].slot =
-			previous != NULL ? slot_of(previous, rules[i].name) : POLICY_NO_SLOT;
+			previous != NULL ? config_slot_of(previous, rules[i].name) : POLICY_NO_SLOT;
 		if (rules[i].slot != POLICY_NO_SLOT)
 			now[rules[i].slot] = true;
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (rules[i].slot != POLICY_NO_SLOT)
 			continue;
-		rules[i].slot = slot_free(before);
+		rules[i].slot = config_free_slot(before);
 		if (rules[i].slot == POLICY_RULES_MAX)
-			rules[i].slot = slot_free(now);
+			rules[i].slot = config_free_slot(now);
 		before[rules[i].slot] = now[rules[i].slot] = true;
 	}
 }
@@ -300,7 +80,7 @@ void config_derive(struct config *c)
 }
 
 /* From a draft without faults. */
-static struct config *draft_finish(
+static struct config *config_finish(
 	const struct draft *d, const char *file, const struct config *previous)
 {
 	struct policy_rule *rules = arena_alloc(d->arena, d->rule_count, sizeof(*rules));
@@ -325,25 +105,23 @@ static struct config *draft_finish(
 struct config *config_parse(const struct config_source *sources, size_t count,
 	const struct config *previous, struct config_errors *errors)
 {
-	static const struct ini_visitor visitor = {.section = draft_section, .key = draft_key};
 	struct faults faults = {.sources = sources};
 	struct config *c = NULL;
 	struct draft d;
 
 	if (!draft_begin(&d, &faults))
 		goto out;
-	for (size_t i = 0; i < count; i++) {
-		d.section = SECTION_COUNT;
-		d.rule = NULL;
-		ini_walk(&faults, (uint32_t)i, &visitor, &d);
-	}
+	for (size_t i = 0; i < count; i++)
+		draft_read(&d, (uint32_t)i);
 	validate(&d);
 	if (!faults_any(&faults))
-		c = draft_finish(&d, count > 0 ? sources[0].name : "", previous);
+		c = config_finish(&d, count > 0 ? sources[0].name : "", previous);
 out:
-	faults_hand_over(&faults, errors);
-	if (c == NULL)
+	if (c == NULL) {
+		faults.lost |= !faults_any(&faults);
 		arena_free(d.arena);
+	}
+	faults_hand_over(&faults, errors);
 	return c;
 }
 

@@ -24,8 +24,7 @@ struct draft_section {
 struct draft_rule {
 	struct policy_rule rule;
 	struct place at;
-	bool faulty; /* not all of it is known: nothing can be said about how it relates to others
-		      */
+	bool faulty; /* not all of it is known, so how it relates to others isn't either */
 	struct draft_key keys[OPTION_ROWS_MAX];
 };
 
@@ -43,6 +42,13 @@ struct draft {
 	struct draft_rule *rule; /* in a rule */
 	char title[208];         /* "[rule web]"; no line is longer */
 };
+
+/* A draft in which nothing is given yet. False without memory; the arena, if any, is the caller's
+ * either way. */
+bool draft_begin(struct draft *d, struct faults *faults);
+
+/* Takes in the source `index` of faults->sources. */
+void draft_read(struct draft *d, uint32_t index);
 
 /* Adds the faults that no single value has. */
 void validate(const struct draft *d);

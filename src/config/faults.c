@@ -85,7 +85,7 @@ void faults_hand_over(struct faults *f, struct config_errors *errors)
 		errors_add(errors, &f->sources[f->list[i].at.source], &f->list[i]);
 		free(f->list[i].text);
 	}
-	if (f->lost)
+	if (f->lost && f->sources != NULL)
 		errors_add(errors, &f->sources[0],
 			&(struct fault){.at = {.line = 1}, .text = no_memory});
 	free(f->list);

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 noinst_LIBRARIES += src/config/libackconfig.a
 src_config_libackconfig_a_SOURCES = \
-	src/config/config.c src/config/config.h src/config/draft.h \
+	src/config/config.c src/config/config.h \
 	src/config/arena.c src/config/arena.h \
 	src/config/difference.c \
+	src/config/draft.c src/config/draft.h \
 	src/config/faults.c src/config/faults.h \
 	src/config/ini.c src/config/ini.h \
 	src/config/lists.c src/config/lists.h \
