@@ -2,6 +2,8 @@
 include tests/unit/core.mk
 include tests/unit/packet.mk
 include tests/unit/config.mk
+include tests/unit/control.mk
+include tests/unit/ruleset.mk
 include tests/kernel/local.mk
 include tests/fuzz/fuzz.mk
 include tests/lab/local.mk

@@ -158,6 +158,9 @@ struct chains {
 struct chains *chains_new(const struct ruleset_plan *plan);
 void chains_free(struct chains *c);
 
+/* Appends to a chain; without memory c->failed is set. */
+void chains_add(struct chains *c, size_t chain, struct chain_step step);
+
 enum {
 	CHAIN_TALLY_MAX = 64
 };

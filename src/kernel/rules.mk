@@ -7,6 +7,7 @@ src_kernel_libackkernel_a_SOURCES += \
 	src/kernel/iptables_text.c src/kernel/iptables_text.h \
 	src/kernel/iptables_render.c \
 	src/kernel/chains.c src/kernel/chains.h \
+	src/kernel/judgement.c src/kernel/judgement.h \
 	src/kernel/ranges.c src/kernel/ranges.h \
 	src/kernel/words.c src/kernel/words.h \
 	src/kernel/survey.c

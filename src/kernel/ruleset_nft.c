@@ -403,6 +403,8 @@ static bool read_table(const struct ruleset_host *host, struct ruleset_found *ou
 	return true;
 }
 
+static const char emptied_table[] = "add table " TABLE "\nflush table " TABLE "\n";
+
 /* What of an earlier filling has to go: all rules, and the chains that are at no hook. */
 static void write_clearing(FILE *to)
 {
@@ -410,7 +412,7 @@ static void write_clearing(FILE *to)
 	size_t i;
 	json_t *item;
 
-	fputs("add table " TABLE "\nflush table " TABLE "\n", to);
+	fputs(emptied_table, to);
 	json_array_foreach(json_object_get(root, "nftables"), i, item)
 	{
 		json_t *chain = json_object_get(item, "chain");
@@ -471,6 +473,7 @@ static bool remove_table(const struct ruleset_host *host, char *why, size_t why_
 static bool print(const struct chains *chains, FILE *to)
 {
 	struct writer w = {.to = to, .chains = chains};
+	fputs(emptied_table, to);
 	write_table(&w);
 	return !w.failed;
 }

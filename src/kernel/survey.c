@@ -39,55 +39,56 @@ static void note(
 		snprintf(s->first[f], PLACE, "%s table %s, chain %s", tool, table, chain);
 }
 
-/* Whether an nftables expression, assigned to a mark, may change our bit: constants by what they
- * keep, all else may. */
-static bool writes_bit(json_t *value, uint32_t mark)
-{
-	static const struct {
-		const char *op;
-		bool keeps_ones; /* else it keeps where the constant is zero */
-	} ops[] = {{"|", false}, {"^", false}, {"&", true}};
+/* What becomes of our bit when a mark is written. */
+enum fate {
+	BIT_KEPT,
+	BIT_CLEARED,
+	BIT_SET,
+	BIT_UNKNOWN
+};
 
+/* A packet's bit may be cleared, it is read where it was written; a connection's must stay. */
+static bool does_harm(enum fate fate, bool of_connection)
+{
+	return of_connection ? fate != BIT_KEPT : fate == BIT_SET || fate == BIT_UNKNOWN;
+}
+
+/* `kind`: "meta" or "ct", the mark that the expression is assigned to. */
+static enum fate fate_by(json_t *value, const char *kind, uint32_t mark)
+{
+	static const char *const ops[] = {"|", "^", "&"};
+
+	if (json_is_integer(value))
+		return json_integer_value(value) & mark ? BIT_SET : BIT_CLEARED;
 	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
-		json_t *operands = json_object_get(value, ops[i].op);
+		json_t *operands = json_object_get(value, ops[i]);
 		json_t *constant = json_array_get(operands, 1);
 		if (operands == NULL)
 			continue;
 		if (!json_is_integer(constant))
-			return true;
-		uint32_t bits = (uint32_t)json_integer_value(constant);
-		bool kept = ops[i].keeps_ones ? (bits & mark) != 0 : (bits & mark) == 0;
-		return !kept || writes_bit(json_array_get(operands, 0), mark);
+			return BIT_UNKNOWN;
+		bool one = json_integer_value(constant) & mark;
+		if (one == (ops[i][0] == '&'))
+			return fate_by(json_array_get(operands, 0), kind, mark);
+		return ops[i][0] == '|' ? BIT_SET : ops[i][0] == '&' ? BIT_CLEARED : BIT_UNKNOWN;
 	}
-	/* The mark itself, with what was done to it above. */
-	const char *key = json_string_value(json_object_get(json_object_get(value, "meta"), "key"));
-	const char *ct_key =
-		json_string_value(json_object_get(json_object_get(value, "ct"), "key"));
-	return (key == NULL || strcmp(key, "mark") != 0) &&
-	       (ct_key == NULL || strcmp(ct_key, "mark") != 0);
-}
-
-/* A whole mark copied from the other kind of mark takes our bit along. */
-static bool copies_mark(const char *written, json_t *value)
-{
-	const char *source = json_object_get(value, "meta") != NULL ? "meta"
-			     : json_object_get(value, "ct") != NULL ? "ct"
-								    : NULL;
-	return source != NULL && strcmp(source, written) != 0;
+	const char *key = json_string_value(json_object_get(json_object_get(value, kind), "key"));
+	return key != NULL && strcmp(key, "mark") == 0 ? BIT_KEPT : BIT_UNKNOWN;
 }
 
 static void look_at_mangle(struct survey *s, json_t *mangle, const char *table, const char *chain)
 {
 	json_t *key = json_object_get(mangle, "key");
-	json_t *value = json_object_get(mangle, "value");
-	const char *kind = json_object_get(key, "ct") != NULL ? "ct" : "meta";
+	bool of_connection = json_object_get(key, "ct") != NULL;
+	const char *kind = of_connection ? "ct" : "meta";
 	const char *name = json_string_value(json_object_get(json_object_get(key, kind), "key"));
 
 	if (name == NULL)
 		return;
-	if (strcmp(name, "zone") == 0)
+	if (of_connection && strcmp(name, "zone") == 0)
 		note(s, FOUND_ZONE, "nftables", table, chain);
-	if (strcmp(name, "mark") == 0 && (copies_mark(kind, value) || writes_bit(value, s->mark)))
+	if (strcmp(name, "mark") == 0 &&
+		does_harm(fate_by(json_object_get(mangle, "value"), kind, s->mark), of_connection))
 		note(s, FOUND_MARK, "nftables", table, chain);
 }
 
@@ -138,23 +139,32 @@ static uint32_t option_mask(const char *rule, const char *option)
 	return at == NULL ? UINT32_MAX : (uint32_t)strtoul(at + strlen(option), NULL, 0);
 }
 
-static bool rule_writes_bit(const char *rule, uint32_t mark)
+/* Both targets set as (mark & ~mask) ^ value, and are shown so whatever option they were given. */
+static enum fate fate_of_set(const char *rule, uint32_t mark)
 {
 	static const char set[] = "--set-xmark ";
 	const char *at = strstr(rule, set);
-
-	if (strstr(rule, " -j MARK ") == NULL && strstr(rule, " -j CONNMARK ") == NULL)
-		return false;
-	if (strstr(rule, "--save-mark") != NULL)
-		return (option_mask(rule, "--ctmask ") & mark) != 0;
-	if (strstr(rule, "--restore-mark") != NULL)
-		return (option_mask(rule, "--nfmask ") & mark) != 0;
-	if (at == NULL)
-		return false;
 	char *slash;
+
+	if (at == NULL)
+		return BIT_KEPT;
 	uint32_t value = (uint32_t)strtoul(at + strlen(set), &slash, 0);
 	uint32_t mask = *slash == '/' ? (uint32_t)strtoul(slash + 1, NULL, 0) : UINT32_MAX;
-	return ((value | mask) & mark) != 0;
+	if (mask & mark)
+		return value & mark ? BIT_SET : BIT_CLEARED;
+	return value & mark ? BIT_UNKNOWN : BIT_KEPT;
+}
+
+static bool rule_writes_bit(const char *rule, uint32_t mark)
+{
+	if (strstr(rule, " -j MARK ") != NULL)
+		return does_harm(fate_of_set(rule, mark), false);
+	if (strstr(rule, " -j CONNMARK ") == NULL)
+		return false;
+	if (strstr(rule, "--save-mark") != NULL || strstr(rule, "--restore-mark") != NULL)
+		return (option_mask(rule, "--ctmask ") & option_mask(rule, "--nfmask ") & mark) !=
+		       0;
+	return does_harm(fate_of_set(rule, mark), true);
 }
 
 static void look_at_line(struct survey *s, const char *tool, const char *table, const char *rule)
@@ -242,13 +252,12 @@ void ruleset_survey(
 	struct ruleset *r, uint32_t mark, void (*say)(void *arg, const char *sentence), void *arg)
 {
 	static const char *const meaning[FINDINGS] = {
-		[FOUND_NOTRACK] =
-			"takes packets out of conntrack (notrack): the gate can't judge them",
-		[FOUND_SYNPROXY] =
-			"answers SYNs itself (SYNPROXY): the gate sees only what it lets through",
+		[FOUND_NOTRACK] = "takes packets out of conntrack: the gate can't judge them",
+		[FOUND_SYNPROXY] = "answers SYNs itself (SYNPROXY): the gate sees only the rest",
 		[FOUND_MARK] =
-			"writes the gate's bit of the mark: choose another bit in [netfilter] mark",
-		[FOUND_ZONE] = "uses conntrack zones: the gate does not know connections in them",
+			"writes the gate's bit of a mark: mask it, or change [netfilter] mark",
+		[FOUND_ZONE] =
+			"uses conntrack zones: the gate can't tell connections in them apart",
 	};
 	struct survey s = {.mark = mark};
 	char sentence[SENTENCE], more[32];

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The rules in a real kernel, by each way that it has: put in, changed, missed when others take
+ * them, taken away. */
+#include "config.h"
+
+#include "kernel/ruleset.h"
+#include "netns.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum {
+	WHY = 1000,
+	PORT = 8080,
+	MARK = 0x40000000,
+	NO_SUCH_PROGRAM = 127,
+};
+
+/* A program that refuses whatever it is told, to be put in some other's place. */
+static const char *refusing;
+
+static int exec_program(void *arg, const char *const argv[], const char *input, char **output)
+{
+	static const char *const refusal[] = {"false", NULL};
+	char name[] = "/tmp/ackgate-ruleset-XXXXXX";
+	char command[256];
+	size_t len = 0, size;
+	int status, in = mkstemp(name);
+
+	(void)arg;
+	assert_int_not_equal(in, -1);
+	if (input != NULL)
+		assert_int_equal(write(in, input, strlen(input)), strlen(input));
+	close(in);
+	if (refusing != NULL && strcmp(argv[0], refusing) == 0)
+		argv = refusal;
+	for (; *argv != NULL; argv++)
+		len += (size_t)snprintf(command + len, sizeof(command) - len, "%s ", *argv);
+	snprintf(command + len, sizeof(command) - len, "<%s 2>&1", name);
+
+	FILE *from = popen(command, "re");
+	assert_non_null(from);
+	FILE *to = open_memstream(output, &size);
+	assert_non_null(to);
+	for (int c = fgetc(from); c != EOF; c = fgetc(from))
+		fputc(c, to);
+	fclose(to);
+	status = pclose(from);
+	unlink(name);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : NO_SUCH_PROGRAM;
+}
+
+static const char lo[][POLICY_IFNAME] = {"lo"};
+static const struct port_range port[] = {{PORT, PORT}};
+static const struct port_range other_port[] = {{PORT + 1, PORT + 1}};
+
+static const struct policy_rule first_rules[] = {
+	{.name = "gate",
+		.slot = 3,
+		.mode = MODE_GATE,
+		.enforce = true,
+		.interface = lo,
+		.interface_count = 1,
+		.port = port,
+		.port_count = 1},
+};
+static const struct policy_rule second_rules[] = {
+	{.name = "other",
+		.slot = 4,
+		.mode = MODE_DROP,
+		.enforce = true,
+		.port = other_port,
+		.port_count = 1},
+	{.name = "gate",
+		.slot = 3,
+		.mode = MODE_GATE,
+		.enforce = true,
+		.interface = lo,
+		.interface_count = 1,
+		.port = port,
+		.port_count = 1},
+};
+
+static const struct policy first_policy = {
+	.rules = first_rules, .rule_count = 1, .by_interface = true};
+static const struct policy second_policy = {
+	.rules = second_rules, .rule_count = 2, .by_interface = true};
+
+static int apply(struct ruleset *r, const struct policy *policy)
+{
+	const struct ruleset_plan plan = {
+		.policy = policy, .queue = 5200, .workers = 2, .mark = MARK};
+	char why[WHY] = "";
+	int result = ruleset_apply(r, &plan, why, sizeof(why));
+	assert_int_equal(result == 0, why[0] == '\0');
+	return result;
+}
+
+static struct ruleset *open_or_skip(enum ruleset_way way)
+{
+	char why[WHY];
+	struct ruleset *r = ruleset_open(&way, exec_program, NULL, why, sizeof(why));
+	if (r == NULL) {
+		print_message("%s\n", why);
+		skip();
+	}
+	assert_int_equal(ruleset_way(r), way);
+	return r;
+}
+
+static bool readable(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	return poll(&p, 1, 200) == 1;
+}
+
+static void remove_all(struct ruleset *r)
+{
+	char why[WHY];
+	assert_int_equal(ruleset_remove(r, why, sizeof(why)), 0);
+	assert_int_equal(ruleset_remove(r, why, sizeof(why)), 0);
+	ruleset_close(r);
+	netns_sh("! iptables-save 2>/dev/null | grep -q ACKGATE");
+	netns_sh("! nft list tables | grep -q ackgate");
+}
+
+static void put_in_changed_and_taken_away(enum ruleset_way way)
+{
+	close(netns_new());
+	struct ruleset *r = open_or_skip(way);
+	int watch = ruleset_watch_fd(r);
+
+	assert_int_equal(apply(r, &first_policy), 0);
+	assert_true(ruleset_intact(r));
+	assert_int_equal(apply(r, &second_policy), 0);
+	assert_true(ruleset_intact(r));
+	assert_int_equal(apply(r, &first_policy), 0);
+	assert_true(ruleset_intact(r));
+	/* Our own changes are no news. */
+	assert_true(watch == -1 || !readable(watch));
+	remove_all(r);
+}
+
+static void flushed_by_others(enum ruleset_way way, const char *flush)
+{
+	close(netns_new());
+	struct ruleset *r = open_or_skip(way);
+	int watch = ruleset_watch_fd(r);
+
+	assert_int_equal(apply(r, &first_policy), 0);
+	netns_sh("%s", flush);
+	if (readable(watch)) /* legacy iptables says nothing */
+		assert_true(ruleset_watch_read(r));
+	assert_false(ruleset_intact(r));
+	assert_int_equal(apply(r, &first_policy), 0);
+	assert_true(ruleset_intact(r));
+	remove_all(r);
+}
+
+/* A client's word in the middle of a connection that nobody adopted is dropped in the kernel and
+ * counted there. */
+static void dropped_and_counted(enum ruleset_way way)
+{
+	struct ruleset_counts before, after;
+
+	close(netns_new());
+	struct ruleset *r = open_or_skip(way);
+	int listener = netns_listen("127.0.0.1", PORT);
+	int client = netns_connect("127.0.0.1", PORT);
+	int server = netns_accept(listener);
+	assert_true(netns_crosses(client, server));
+
+	assert_int_equal(apply(r, &first_policy), 0);
+	assert_false(netns_crosses(client, server));
+	assert_int_equal(ruleset_counts(r, &before), 0);
+	assert_true(before.drops[REASON_no_flow] > 0);
+	assert_int_equal(before.rule_drops[3], before.drops[REASON_no_flow]);
+
+	assert_int_equal(apply(r, &second_policy), 0);
+	assert_int_equal(ruleset_counts(r, &after), 0);
+	assert_true(after.drops[REASON_no_flow] >= before.drops[REASON_no_flow]);
+	remove_all(r);
+	close(client);
+	close(server);
+	close(listener);
+}
+
+static void taken_over_and_purged(enum ruleset_way way)
+{
+	char why[WHY];
+
+	close(netns_new());
+	struct ruleset *crashed = open_or_skip(way);
+	assert_int_equal(apply(crashed, &second_policy), 0);
+	ruleset_close(crashed);
+
+	struct ruleset *r = open_or_skip(way);
+	assert_int_equal(apply(r, &first_policy), 0);
+	assert_true(ruleset_intact(r));
+	assert_int_equal(ruleset_purge(exec_program, NULL, why, sizeof(why)), 0);
+	assert_false(ruleset_intact(r));
+	remove_all(r);
+}
+
+static void test_nftables(void **state)
+{
+	(void)state;
+	put_in_changed_and_taken_away(RULESET_NFTABLES);
+	flushed_by_others(RULESET_NFTABLES, "nft flush ruleset");
+	dropped_and_counted(RULESET_NFTABLES);
+	taken_over_and_purged(RULESET_NFTABLES);
+}
+
+static void test_iptables(void **state)
+{
+	(void)state;
+	put_in_changed_and_taken_away(RULESET_IPTABLES);
+	flushed_by_others(RULESET_IPTABLES, "iptables -t security -F INPUT");
+	flushed_by_others(RULESET_IPTABLES, "iptables -t raw -F ACKGATE_RAW_OUTPUT");
+	dropped_and_counted(RULESET_IPTABLES);
+	taken_over_and_purged(RULESET_IPTABLES);
+}
+
+static void test_one_family_refused_changes_none(void **state)
+{
+	(void)state;
+	close(netns_new());
+	struct ruleset *r = open_or_skip(RULESET_IPTABLES);
+
+	assert_int_equal(apply(r, &first_policy), 0);
+	refusing = "ip6tables-restore";
+	assert_int_equal(apply(r, &second_policy), -1);
+	refusing = NULL;
+	assert_true(ruleset_intact(r));
+	netns_sh("! iptables-save | grep -q ACKGATE_RULE4");
+	netns_sh("iptables-save | grep -q -- '-g ACKGATE_RULE3_CLIENT'");
+	remove_all(r);
+}
+
+static void test_what_is_missing_is_named(void **state)
+{
+	char why[WHY];
+	const enum ruleset_way way = RULESET_IPTABLES;
+
+	(void)state;
+	assert_null(ruleset_open(&way, NULL, NULL, why, sizeof(why)));
+	assert_non_null(strstr(why, "iptables-restore can't be run"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nftables),
+		cmocka_unit_test(test_iptables),
+		cmocka_unit_test(test_one_family_refused_changes_none),
+		cmocka_unit_test(test_what_is_missing_is_named),
+	};
+
+	netns_require();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+if HAVE_CMOCKA
+ruleset_tests = \
+	tests/unit/test_ranges \
+	tests/unit/test_ruleset \
+	tests/unit/test_iptables_text \
+	tests/kernel/ruleset_test
+check_PROGRAMS += $(ruleset_tests)
+TESTS += $(ruleset_tests)
+
+ruleset_test_libs = src/kernel/libackkernel.a src/core/libackcore.a \
+	$(NFTABLES_LIBS) $(JANSSON_LIBS) $(NFQ_LIBS) $(NFCT_LIBS) $(MNL_LIBS) $(CMOCKA_LIBS)
+
+tests_unit_test_ranges_SOURCES = tests/unit/test_ranges.c
+tests_unit_test_ranges_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ranges_LDADD = $(ruleset_test_libs)
+
+tests_unit_test_ruleset_SOURCES = tests/unit/test_ruleset.c
+tests_unit_test_ruleset_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ruleset_LDADD = $(ruleset_test_libs)
+
+tests_unit_test_iptables_text_SOURCES = tests/unit/test_iptables_text.c
+tests_unit_test_iptables_text_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_iptables_text_LDADD = $(ruleset_test_libs)
+
+tests_kernel_ruleset_test_SOURCES = tests/kernel/ruleset_test.c tests/kernel/netns.c tests/kernel/netns.h
+tests_kernel_ruleset_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_kernel_ruleset_test_LDADD = $(ruleset_test_libs)
+endif
