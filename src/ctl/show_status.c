@@ -220,8 +220,11 @@ static void notes(const struct show *s, const json_t *status)
 		page_line(s, TONE_WARN, "Note",
 			"%s packets passed unjudged: rules of others took them out of conntrack",
 			units_count(n, untracked));
-	for (size_t i = 0; i < json_array_size(list); i++)
-		page_line(s, TONE_WARN, "Note", "%s", json_string_value(json_array_get(list, i)));
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *note = json_string_value(json_array_get(list, i));
+		if (note != NULL)
+			page_line(s, TONE_WARN, "Note", "%s", note);
+	}
 }
 
 static void rules(const struct show *s, const json_t *status)

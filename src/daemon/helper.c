@@ -6,8 +6,8 @@
  *socketpair:
  *
  *	EXEC         input, argv[0], argv[1] ...	->  exit status, output
- *	READ_CONFIG					->  0, name, text, name, text ...   or -1, fault,
- *fault ...
+ *	READ_CONFIG					->  0, name, text, name, text ...   or -1,
+ *fault, fault ...
  *
  * The daemon faces the network, so the child trusts it no further than that: programs and arguments
  *are those of program_allowed, the configuration's path was fixed before the fork, a frame that is
@@ -195,21 +195,30 @@ void helper_stop(struct helper *h)
 	free(h);
 }
 
-/* One request and its answer. After any failure the helper is not spoken to again: an answer that
- * comes late would be taken for the next. */
+/*
+ * One request and its answer. A helper that failed is not spoken to again: an answer that comes
+ * late would be taken for the next one's. A request that is too large was not sent and does no
+ * harm.
+ */
 static bool ask(struct helper *h, int32_t kind, const struct frame_part *parts, size_t count,
 	struct frame *f)
 {
-	if (h->fd >= 0 && frame_send(h->fd, kind, parts, count) && frame_receive(h->fd, f))
-		return true;
-	if (h->fd >= 0)
-		close(h->fd);
+	if (h->fd < 0)
+		return false;
+	if (frame_send(h->fd, kind, parts, count)) {
+		if (frame_receive(h->fd, f))
+			return true;
+	} else if (errno == EMSGSIZE) {
+		return false;
+	}
+	close(h->fd);
 	h->fd = -1;
 	return false;
 }
 
 int helper_exec(void *arg, const char *const argv[], const char *input, char **output)
 {
+	struct helper *h = arg;
 	struct frame_part parts[ARGUMENTS_MAX];
 	struct frame f;
 	size_t n = 0;
@@ -219,9 +228,10 @@ int helper_exec(void *arg, const char *const argv[], const char *input, char **o
 	parts[n++] = (struct frame_part){input, strlen(input)};
 	for (; *argv != NULL && n < ARGUMENTS_MAX; argv++)
 		parts[n++] = (struct frame_part){*argv, strlen(*argv)};
-	if (*argv != NULL || !ask(arg, REQUEST_EXEC, parts, n, &f)) {
+	if (*argv != NULL || !ask(h, REQUEST_EXEC, parts, n, &f)) {
 		if (output != NULL)
-			*output = strdup("the helper process is gone");
+			*output = strdup(h->fd < 0 ? "the helper process is gone"
+						   : "that is more than the helper process takes");
 		return -1;
 	}
 	int status = f.kind;
@@ -270,8 +280,17 @@ static struct config_source *copy_sources(const struct frame *f, size_t *count)
 	}
 	if (whole)
 		return sources;
-	config_sources_free(sources, *count);
+	helper_free_sources(sources, *count);
 	return NULL;
+}
+
+void helper_free_sources(struct config_source *sources, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free((void *)(uintptr_t)sources[i].name);
+		free((void *)(uintptr_t)sources[i].text);
+	}
+	free(sources);
 }
 
 struct config_source *helper_read_config(

@@ -23,7 +23,11 @@ void helper_stop(struct helper *h);
  */
 int helper_exec(void *arg, const char *const argv[], const char *input, char **output);
 
-/* As config_read of the file given to helper_start. */
+/*
+ * Does config_read of the file given to helper_start. NULL with all faults in *errors; otherwise to be freed with
+ * helper_free_sources, not with config_sources_free.
+ */
 struct config_source *helper_read_config(struct helper *h, size_t *count, struct config_errors *errors);
+void helper_free_sources(struct config_source *sources, size_t count);
 
 #endif
