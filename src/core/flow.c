@@ -1,13 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Chained hashing with the chains in an array of their own, so that the flows stay at 64 bytes and
- * the walk touches only what it compares. The hash is keyed and the same for both directions.
+ * The index is open addressing by cache lines: a line has room for fifteen flows' numbers, each
+ * with as many bits of its hash as fit beside it, and a count of the flows that had to go on to
+ * later lines. So a lookup costs one line of the index, and one flow if there is any; a flow that
+ * is not there costs the line alone. The hash is keyed and the same for both directions.
+ *
  * Memory that no flow has used yet is never touched: numbers are handed out upwards until the first
  * flows are freed.
  */
 #include "core/flow.h"
 
 #include <stdlib.h>
+
+enum {
+	LINE = 64, /* bytes of a cache line */
+	PER_LINE = 15,
+	FILL = 8, /* of them in use on average when the table is full */
+};
+
+struct line {
+	uint32_t entry[PER_LINE]; /* tag and number; 0: free */
+	uint32_t beyond;          /* flows of this line that are in later ones */
+};
 
 struct list {
 	uint32_t head;
@@ -18,33 +32,54 @@ struct list {
 struct flow_table {
 	struct siphash_key key;
 	uint32_t capacity;
-	uint32_t mask;  /* of buckets */
+	uint32_t number_mask; /* of an entry; the rest is tag */
+	uint32_t line_mask;
 	uint32_t fresh; /* the highest number ever handed out */
-	uint32_t free;  /* head of the freed flows, linked by `chain` */
+	uint32_t free;  /* head of the freed flows, linked by `next` */
 	uint32_t used;
 	struct list lists[FLOW_LISTS];
 	struct flow *flows; /* [capacity + 1]; number 0 is never used */
-	uint32_t *chain;    /* [capacity + 1] */
-	uint32_t *buckets;  /* [mask + 1] */
+	struct line *lines; /* [line_mask + 1] */
+	void *flows_memory; /* what the two above are cut from, at the start of a cache line */
+	void *lines_memory;
 };
+
+static void *first_line(void *memory)
+{
+	return (void *)(((uintptr_t)memory + LINE - 1) & ~(uintptr_t)(LINE - 1));
+}
+
+static size_t flows_size(const struct flow_table *t)
+{
+	return ((size_t)t->capacity + 1) * sizeof(struct flow);
+}
+
+static size_t lines_size(const struct flow_table *t)
+{
+	return ((size_t)t->line_mask + 1) * sizeof(struct line);
+}
 
 struct flow_table *flow_table_new(uint32_t capacity, const struct siphash_key *key)
 {
 	struct flow_table *t = calloc(1, sizeof(*t));
-	uint32_t buckets = 1;
+	uint32_t lines = 1;
 
 	if (!t)
 		return NULL;
-	while (buckets < capacity && buckets < 1u << 31)
-		buckets <<= 1;
+	while (lines < capacity / FILL)
+		lines <<= 1;
 	t->key = *key;
 	t->capacity = capacity;
-	t->mask = buckets - 1;
-	t->flows = calloc((size_t)capacity + 1, sizeof(*t->flows));
-	t->chain = calloc((size_t)capacity + 1, sizeof(*t->chain));
-	t->buckets = calloc(buckets, sizeof(*t->buckets));
-	if (t->flows && t->chain && t->buckets)
+	t->line_mask = lines - 1;
+	while (t->number_mask < capacity)
+		t->number_mask = t->number_mask << 1 | 1;
+	t->flows_memory = calloc(1, flows_size(t) + LINE);
+	t->lines_memory = calloc(1, lines_size(t) + LINE);
+	if (t->flows_memory && t->lines_memory) {
+		t->flows = first_line(t->flows_memory);
+		t->lines = first_line(t->lines_memory);
 		return t;
+	}
 	flow_table_free(t);
 	return NULL;
 }
@@ -53,10 +88,15 @@ void flow_table_free(struct flow_table *t)
 {
 	if (!t)
 		return;
-	free(t->flows);
-	free(t->chain);
-	free(t->buckets);
+	free(t->flows_memory);
+	free(t->lines_memory);
 	free(t);
+}
+
+void flow_table_memory(const struct flow_table *t, void (*each)(void *start, size_t size))
+{
+	each(t->flows, flows_size(t));
+	each(t->lines, lines_size(t));
 }
 
 struct flow *flow_at(struct flow_table *t, uint32_t number)
@@ -65,7 +105,7 @@ struct flow *flow_at(struct flow_table *t, uint32_t number)
 }
 
 /* Both ends in an order of their own, so that either direction gives the same bytes. */
-static uint32_t bucket_of(const struct flow_table *t, const struct addr *a, uint16_t a_port,
+static uint64_t hash_of(const struct flow_table *t, const struct addr *a, uint16_t a_port,
 	const struct addr *b, uint16_t b_port)
 {
 	struct {
@@ -85,7 +125,29 @@ static uint32_t bucket_of(const struct flow_table *t, const struct addr *a, uint
 		key.low_port = a_port;
 		key.high_port = b_port;
 	}
-	return (uint32_t)siphash13(&key, sizeof(key), &t->key) & t->mask;
+	return siphash13(&key, sizeof(key), &t->key);
+}
+
+static uint64_t hash_of_flow(const struct flow_table *t, uint32_t number)
+{
+	const struct tuple *tuple = &t->flows[number].tuple;
+
+	return hash_of(t, &tuple->client, tuple->client_port, &tuple->server, tuple->server_port);
+}
+
+static struct line *home_of(const struct flow_table *t, uint64_t hash)
+{
+	return &t->lines[hash & t->line_mask];
+}
+
+static struct line *line_after(const struct flow_table *t, const struct line *line)
+{
+	return &t->lines[(size_t)(line - t->lines + 1) & t->line_mask];
+}
+
+static uint32_t entry_of(const struct flow_table *t, uint64_t hash, uint32_t number)
+{
+	return ((uint32_t)(hash >> 32) & ~t->number_mask) | number;
 }
 
 static bool is_between(const struct tuple *t, const struct addr *src, uint16_t src_port,
@@ -98,21 +160,63 @@ static bool is_between(const struct tuple *t, const struct addr *src, uint16_t s
 uint32_t flow_find(struct flow_table *t, const struct addr *src, uint16_t src_port,
 	const struct addr *dst, uint16_t dst_port, enum hs_side *side)
 {
-	uint32_t n = t->buckets[bucket_of(t, src, src_port, dst, dst_port)];
+	uint64_t hash = hash_of(t, src, src_port, dst, dst_port);
+	uint32_t tag = entry_of(t, hash, 0);
+	const struct line *line = home_of(t, hash);
 
-	for (; n; n = t->chain[n]) {
-		const struct tuple *tuple = &t->flows[n].tuple;
+	for (;; line = line_after(t, line)) {
+		for (unsigned i = 0; i < PER_LINE; i++) {
+			uint32_t number = line->entry[i] & t->number_mask;
+			const struct tuple *tuple = &t->flows[number].tuple;
 
-		if (is_between(tuple, src, src_port, dst, dst_port)) {
-			*side = HS_FROM_CLIENT;
-			return n;
+			if ((line->entry[i] & ~t->number_mask) != tag || number == 0)
+				continue;
+			if (is_between(tuple, src, src_port, dst, dst_port)) {
+				*side = HS_FROM_CLIENT;
+				return number;
+			}
+			if (is_between(tuple, dst, dst_port, src, src_port)) {
+				*side = HS_FROM_SERVER;
+				return number;
+			}
 		}
-		if (is_between(tuple, dst, dst_port, src, src_port)) {
-			*side = HS_FROM_SERVER;
-			return n;
-		}
+		if (line->beyond == 0)
+			return 0;
 	}
-	return 0;
+}
+
+static uint32_t *place_of(struct line *line, uint32_t entry)
+{
+	for (unsigned i = 0; i < PER_LINE; i++)
+		if (line->entry[i] == entry)
+			return &line->entry[i];
+	return NULL;
+}
+
+static void index_add(struct flow_table *t, uint64_t hash, uint32_t number)
+{
+	struct line *line = home_of(t, hash);
+	uint32_t *place;
+
+	/* More places than flows: there is a free one. */
+	while (!(place = place_of(line, 0))) {
+		line->beyond++;
+		line = line_after(t, line);
+	}
+	*place = entry_of(t, hash, number);
+}
+
+static void index_remove(struct flow_table *t, uint64_t hash, uint32_t number)
+{
+	struct line *line = home_of(t, hash);
+	uint32_t entry = entry_of(t, hash, number);
+	uint32_t *place;
+
+	while (!(place = place_of(line, entry))) {
+		line->beyond--;
+		line = line_after(t, line);
+	}
+	*place = 0;
 }
 
 static void append(struct flow_table *t, uint32_t number, enum flow_list which, uint64_t now_us)
@@ -151,36 +255,25 @@ uint32_t flow_insert(
 	struct flow_table *t, const struct tuple *tuple, enum flow_list list, uint64_t now_us)
 {
 	uint32_t number = t->free;
-	uint32_t bucket;
 
 	if (number)
-		t->free = t->chain[number];
+		t->free = t->flows[number].next;
 	else if (t->fresh < t->capacity)
 		number = ++t->fresh;
 	else
 		return 0;
 	t->used++;
 	t->flows[number] = (struct flow){.tuple = *tuple};
-	bucket = bucket_of(
-		t, &tuple->client, tuple->client_port, &tuple->server, tuple->server_port);
-	t->chain[number] = t->buckets[bucket];
-	t->buckets[bucket] = number;
+	index_add(t, hash_of_flow(t, number), number);
 	append(t, number, list, now_us);
 	return number;
 }
 
 void flow_remove(struct flow_table *t, uint32_t number, enum flow_list list)
 {
-	const struct tuple *tuple = &t->flows[number].tuple;
-	uint32_t bucket = bucket_of(
-		t, &tuple->client, tuple->client_port, &tuple->server, tuple->server_port);
-	uint32_t *link = &t->buckets[bucket];
-
-	while (*link != number)
-		link = &t->chain[*link];
-	*link = t->chain[number];
+	index_remove(t, hash_of_flow(t, number), number);
 	unlink_from(t, number, list);
-	t->chain[number] = t->free;
+	t->flows[number].next = t->free;
 	t->free = number;
 	t->used--;
 }

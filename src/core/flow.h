@@ -47,6 +47,9 @@ struct flow_table;
 struct flow_table *flow_table_new(uint32_t capacity, const struct siphash_key *key);
 void flow_table_free(struct flow_table *t);
 
+/* The large pieces of memory behind the table, for whoever wants to advise the system on them. */
+void flow_table_memory(const struct flow_table *t, void (*each)(void *start, size_t size));
+
 struct flow *flow_at(struct flow_table *t, uint32_t number);
 
 /* The flow between two ends, whichever sent the packet: *side says which. 0 if there is none. */
