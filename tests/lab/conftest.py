@@ -33,8 +33,9 @@ def pytest_runtest_makereport(item, call):
             report.sections.append((f"log of {gate.directory}", gate.log()[-6000:]))
             if gate.process is not None and gate.process.poll() is None:
                 report.sections.append(("ackgatectl status", gate.ctl("status").stdout))
-                report.sections.append(("security table", gate.namespace.run(
-                    "iptables-save", "-c", "-t", "security", check=False).stdout))
+                rules = gate.namespace.run("iptables-save", "-c", "-t", "security", check=False).stdout
+                report.sections.append(("rules of the security table that were hit", "\n".join(
+                    line for line in rules.splitlines() if line.startswith("[") and not line.startswith("[0:0]"))))
 
 
 @pytest.fixture(params=["forwarded", "local"])

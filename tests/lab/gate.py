@@ -43,6 +43,7 @@ class Gate:
                 "user": "nobody", "workers": 1, "control": self.control, "log": "stderr",
                 "log_level": "debug", "state_dir": os.path.join(self.directory, "state"),
             },
+            "netfilter": {"manage": os.environ.get("ACKGATE_MANAGE", "auto")},
             "limits": {"half_open": 16384, "flows": 16384, "sources": 4096},
         }
         for name, keys in sections.items():

@@ -7,7 +7,7 @@ from services import Downloads, Nginx, connect
 from topology import eventually
 
 CONNECTIONS = 100
-SIZE = 600_000
+SIZE = 1_000_000
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_good_file_holds_for_the_next_syn(lab, gate, running, family):
 
 
 def test_many_reloads_break_no_transfer(lab, gate, running, family):
-    for number in range(10):
+    for number in range(5):
         gate.reload({"rule web": {"port": "80, 81"}, f"rule extra{number}": {"port": 9000 + number}})
     assert running.process.poll() is None
     assert running.finish() == ("", CONNECTIONS)

