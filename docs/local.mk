@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 include docs/config.mk
+dist_man_MANS += docs/ackgated.8 docs/ackgatectl.1

@@ -16,3 +16,5 @@ uninstall-configuration:
 	-rmdir "$(DESTDIR)$(ackgateconfdir)/conf.d" "$(DESTDIR)$(ackgateconfdir)" 2>/dev/null
 
 .PHONY: install-configuration uninstall-configuration
+
+include etc/completion.mk

@@ -108,9 +108,11 @@ static void add_list(struct table *t, const json_t *list)
 	char text[512] = "";
 	size_t used = 0;
 
-	for (size_t i = 0; i < json_array_size(list) && used < sizeof(text); i++)
+	for (size_t i = 0; i < json_array_size(list) && used < sizeof(text); i++) {
+		const char *item = json_string_value(json_array_get(list, i));
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s",
-			i > 0 ? ", " : "", json_string_value(json_array_get(list, i)));
+			i > 0 ? ", " : "", item != NULL ? item : "?");
+	}
 	table_add(t, text[0] != '\0' ? text : "any");
 }
 
