@@ -3,19 +3,19 @@
  * abandoned. */
 #include "core/engine_state.h"
 
-static bool is_half_open(enum flow_list list)
-{
-	return list == FLOW_SYN_SENT || list == FLOW_SYN_RCVD;
-}
-
-static uint32_t half_open(const struct engine *e)
+uint32_t engine_half_open(const struct engine *e)
 {
 	return flow_count(e->table, FLOW_SYN_SENT) + flow_count(e->table, FLOW_SYN_RCVD);
 }
 
-static uint32_t followed(const struct engine *e)
+uint32_t engine_followed(const struct engine *e)
 {
-	return flow_used(e->table) - half_open(e);
+	return flow_used(e->table) - engine_half_open(e);
+}
+
+bool engine_table_full(const struct engine *e)
+{
+	return flow_used(e->table) >= e->limits.half_open + e->limits.flows;
 }
 
 enum flow_list engine_list_of(const struct flow *f)
@@ -24,6 +24,7 @@ enum flow_list engine_list_of(const struct flow *f)
 		[HS_SYN_SENT] = FLOW_SYN_SENT,
 		[HS_SYN_CROSSED] = FLOW_SYN_SENT,
 		[HS_SYN_RCVD] = FLOW_SYN_RCVD,
+		[HS_SYN_RENEWED] = FLOW_SYN_RCVD,
 		[HS_OFFLOADED] = FLOW_LINGER,
 		[HS_ESTABLISHED] = FLOW_ESTABLISHED,
 		[HS_FIN_CLIENT] = FLOW_FIN_WAIT,
@@ -80,7 +81,7 @@ void engine_forget(struct engine *e, uint32_t number)
 	struct flow *f = flow_at(e->table, number);
 	enum flow_list list = engine_list_of(f);
 
-	if (is_half_open(list))
+	if (engine_is_half_open(list))
 		atomic_fetch_sub_explicit(
 			&e->shared->half_open[engine_slot(f)], 1, memory_order_relaxed);
 	if (f->hs.flags & HS_COUNTED) {
@@ -97,10 +98,10 @@ void engine_settle(
 	struct flow *f = flow_at(e->table, number);
 	enum flow_list to = engine_list_of(f);
 
-	if (is_half_open(from) && !is_half_open(to))
+	if (engine_is_half_open(from) && !engine_is_half_open(to))
 		atomic_fetch_sub_explicit(
 			&e->shared->half_open[engine_slot(f)], 1, memory_order_relaxed);
-	else if (!is_half_open(from) && is_half_open(to))
+	else if (!engine_is_half_open(from) && engine_is_half_open(to))
 		atomic_fetch_add_explicit(
 			&e->shared->half_open[engine_slot(f)], 1, memory_order_relaxed);
 	if (from != to || refresh)
@@ -124,7 +125,6 @@ bool engine_refuse(struct engine *e, const struct policy_rule *rule, enum reason
 
 	out->reason = reason;
 	out->slot = slot;
-	e->counters.failed[cause]++;
 	report(&out->effects, t, slot, reason, cause, !enforce);
 	if (!enforce) {
 		e->counters.observed[reason]++;
@@ -133,6 +133,8 @@ bool engine_refuse(struct engine *e, const struct policy_rule *rule, enum reason
 	out->verdict = VERDICT_DROP;
 	out->change_syn = false;
 	e->counters.drops[reason]++;
+	if (cause != CAUSE_NONE)
+		e->counters.failed[cause]++;
 	if (rule)
 		e->counters.rules[slot].dropped++;
 	return true;
@@ -159,13 +161,23 @@ static void reset_server(const struct flow *f, struct effects *out)
 	uint8_t rst[BUILD_RST_MAX];
 	const struct tuple *t = &f->tuple;
 	size_t len = build_rst(rst, &t->client, t->client_port, &t->server, t->server_port,
-		f->hs.client_isn + 1, false, 0);
+		hs_server_waits_for(&f->hs), false, 0);
 
 	engine_send(out, rst, len);
 }
 
-/* The SYN over a standing connection came to nothing: as if it had not been. */
-static void back_to_standing(struct engine *e, uint32_t number)
+void engine_taken(struct engine *e, uint32_t number, struct effects *out)
+{
+	struct flow *f = flow_at(e->table, number);
+
+	if (f->hs.flags & HS_OVER)
+		engine_effect(out, EFFECT_CT_UNMARK)->tuple = f->tuple;
+	if (f->hs.flags & (HS_OVER | HS_UNREACHABLE))
+		e->counters.started++;
+	f->hs.flags &= (uint8_t) ~(HS_OVER | HS_UNREACHABLE);
+}
+
+void engine_back_to_standing(struct engine *e, uint32_t number)
 {
 	struct flow *f = flow_at(e->table, number);
 	enum flow_list from = engine_list_of(f);
@@ -185,15 +197,16 @@ void engine_abandon(struct engine *e, uint32_t number, enum cause cause, struct 
 	const struct policy_rule *rule = engine_rule_of(e, f);
 
 	if (f->hs.flags & HS_OVER) {
-		back_to_standing(e, number);
+		engine_back_to_standing(e, number);
 		return;
 	}
 	if (!rule || rule->enforce) {
 		engine_effect(out, EFFECT_CT_DELETE)->tuple = f->tuple;
-		if (f->hs.state == HS_SYN_RCVD)
+		if (engine_list_of(f) == FLOW_SYN_RCVD)
 			reset_server(f, out);
 	}
-	engine_failed(e, f, cause, NULL, out);
+	if (!(f->hs.flags & HS_UNREACHABLE))
+		engine_failed(e, f, cause, NULL, out);
 	engine_forget(e, number);
 }
 
@@ -217,36 +230,43 @@ static bool within_limits(struct engine *e, const struct policy_rule *rule, cons
 	return reason == REASON_NONE || !engine_refuse(e, rule, reason, CAUSE_limited, t, out);
 }
 
-static void make_room(struct engine *e, struct effects *out)
+void engine_make_room(struct engine *e, struct effects *out)
 {
 	uint32_t oldest = flow_oldest(e->table, FLOW_SYN_SENT);
 	enum cause cause = CAUSE_no_syn_ack;
 
+	if (engine_half_open(e) < e->limits.half_open)
+		return;
 	if (!oldest) {
 		oldest = flow_oldest(e->table, FLOW_SYN_RCVD);
 		cause = CAUSE_no_ack;
 	}
+	if (!oldest)
+		return;
 	e->counters.evicted++;
 	engine_abandon(e, oldest, cause, out);
 }
 
-/* Whether there is a place among the followed flows; those that only linger make it. */
-static bool has_place(struct engine *e)
+/*
+ * Whether there is a place for a flow: in the table, and, if it will be followed once admitted,
+ * among those. Flows that only linger make one.
+ */
+static bool has_place(struct engine *e, const struct policy_rule *rule, struct effects *out)
 {
-	uint32_t oldest;
+	bool to_follow = rule->inspect == INSPECT_FULL || rule->connections_per_source;
+	enum flow_list list = FLOW_LINGER;
 
-	if (followed(e) < e->limits.flows)
+	if (!engine_table_full(e) && (!to_follow || engine_followed(e) < e->limits.flows))
 		return true;
-	oldest = flow_oldest(e->table, FLOW_LINGER);
-	if (!oldest)
-		oldest = flow_oldest(e->table, FLOW_TIME_WAIT);
-	if (!oldest)
+	if (!flow_oldest(e->table, list))
+		list = FLOW_TIME_WAIT;
+	if (!flow_oldest(e->table, list))
 		return false;
-	engine_forget(e, oldest);
+	engine_expire_followed(e, flow_oldest(e->table, list), list, out);
 	return true;
 }
 
-static void reject(struct decision *out)
+void engine_answer_with_rst(struct decision *out)
 {
 	uint8_t rst[BUILD_RST_MAX];
 	size_t len = build_rst_answer(rst, &out->segment);
@@ -255,34 +275,45 @@ static void reject(struct decision *out)
 		engine_send(&out->effects, rst, len);
 }
 
+/* Whether a SYN may open a handshake; if not, it has been refused. */
+static bool may_open(struct engine *e, const struct policy_rule *rule, const struct tuple *t,
+	uint64_t now_us, struct decision *out)
+{
+	if (!within_limits(e, rule, t, now_us, out)) {
+		if (rule->over_limit == OVER_LIMIT_REJECT)
+			engine_answer_with_rst(out);
+		return false;
+	}
+	return has_place(e, rule, &out->effects) ||
+	       !engine_refuse(e, rule, REASON_table_full, CAUSE_limited, t, out);
+}
+
 void engine_open(struct engine *e, const struct policy_rule *rule, bool over, uint64_t now_us,
 	struct decision *out)
 {
 	const struct segment *seg = &out->segment;
 	struct tuple t = {seg->src, seg->dst, seg->src_port, seg->dst_port};
+	bool data_kept = !out->change.strip_fastopen;
 	struct flow *f;
 	uint32_t number;
 
 	e->counters.rules[rule->slot].matched++;
-	e->counters.started++;
-	if (!within_limits(e, rule, &t, now_us, out)) {
-		if (rule->over_limit == OVER_LIMIT_REJECT)
-			reject(out);
+	if (!may_open(e, rule, &t, now_us, out)) {
+		e->counters.started++;
 		return;
 	}
-	if (!has_place(e) && engine_refuse(e, rule, REASON_table_full, CAUSE_limited, &t, out))
-		return;
-	if (half_open(e) >= e->limits.half_open)
-		make_room(e, &out->effects);
+	engine_make_room(e, &out->effects);
 	number = flow_insert(e->table, &t, FLOW_SYN_SENT, now_us);
 	if (!number)
 		return;
+	if (!over)
+		e->counters.started++;
 	f = flow_at(e->table, number);
 	f->hs.tag = engine_tag(rule);
 	f->hs.flags = over ? HS_OVER : 0;
-	hs_open(&f->hs, seg, !out->change.strip_fastopen);
+	hs_open(&f->hs, seg, data_kept);
 	if (rule->inspect == INSPECT_FULL)
-		window_syn(&e->windows[number], seg);
+		window_syn(&e->windows[number], seg, data_kept);
 	atomic_fetch_add_explicit(&e->shared->half_open[rule->slot], 1, memory_order_relaxed);
 }
 
@@ -296,7 +327,7 @@ static void refuse_completed(
 	engine_effect(&out->effects, EFFECT_CT_DELETE)->tuple = f->tuple;
 	reset_server(f, &out->effects);
 	if (rule->over_limit == OVER_LIMIT_REJECT)
-		reject(out);
+		engine_answer_with_rst(out);
 }
 
 /* True if the connection may stand. */

@@ -122,6 +122,20 @@ static enum hs_side side_of(const struct engine_packet *in, const struct segment
 	return in->hint && !(seg->flags & TCP_SYN) ? HS_FROM_SERVER : HS_FROM_CLIENT;
 }
 
+/* The rule of a packet that is no SYN and has no flow, and which end sent it. */
+static const struct policy_rule *rule_of_stray(const struct engine *e,
+	const struct engine_packet *in, const struct segment *seg, enum hs_side *side)
+{
+	const struct policy_rule *rule;
+
+	*side = side_of(in, seg);
+	rule = rule_for(e, seg, *side, in->interface);
+	if (rule || in->hook != HOOK_FORWARD)
+		return rule;
+	*side = !*side;
+	return rule_for(e, seg, *side, in->interface);
+}
+
 /* What is to be changed in a SYN or SYN-ACK on its way. */
 static void plan_change(const struct policy_rule *rule, struct decision *out)
 {
@@ -146,11 +160,12 @@ static void adopt_half_open(
 	struct engine *e, const struct policy_rule *rule, uint64_t now_us, struct decision *out)
 {
 	struct tuple t = tuple_of(&out->segment, HS_FROM_SERVER);
-	uint32_t number = flow_used(e->table) < e->limits.half_open
-				  ? flow_insert(e->table, &t, FLOW_SYN_RCVD, now_us)
-				  : 0;
+	uint32_t number;
 	struct flow *f;
 
+	if (engine_half_open(e) >= e->limits.half_open)
+		return;
+	number = flow_insert(e->table, &t, FLOW_SYN_RCVD, now_us);
 	if (!number)
 		return;
 	f = flow_at(e->table, number);
@@ -172,7 +187,7 @@ static void adopt_established(struct engine *e, const struct policy_rule *rule, 
 	struct flow *f;
 
 	if (rule->inspect != INSPECT_FULL || out->segment.flags & (TCP_RST | TCP_SYN) ||
-		flow_used(e->table) >= e->limits.flows)
+		engine_followed(e) >= e->limits.flows)
 		return;
 	number = flow_insert(e->table, &t, FLOW_ESTABLISHED, now_us);
 	if (!number)
@@ -189,19 +204,15 @@ static void judge_stray(
 	struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out)
 {
 	const struct segment *seg = &out->segment;
-	enum hs_side side = side_of(in, seg);
 	const struct policy_rule *rule;
+	enum hs_side side;
 	struct tuple t;
 
 	/* The kernel knows it as admitted: a SYN-ACK sent again because the third ACK was lost
 	 * behind us. */
 	if (in->hint && seg->flags & TCP_SYN && in->hook != HOOK_INPUT)
 		return;
-	rule = rule_for(e, seg, side, in->interface);
-	if (!rule && in->hook == HOOK_FORWARD) {
-		side = !side;
-		rule = rule_for(e, seg, side, in->interface);
-	}
+	rule = rule_of_stray(e, in, seg, &side);
 	if (!rule || rule->mode == MODE_ACCEPT || e->drain == DRAIN_OPEN)
 		return;
 	if (in->admitted) {
@@ -227,15 +238,6 @@ static void judge_stray(
 		out->verdict = VERDICT_ADMIT;
 }
 
-static void answer_with_rst(struct decision *out)
-{
-	uint8_t rst[BUILD_RST_MAX];
-	size_t len = build_rst_answer(rst, &out->segment);
-
-	if (len)
-		engine_send(&out->effects, rst, len);
-}
-
 /* A SYN that has no flow. */
 static void judge_syn(
 	struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out)
@@ -257,7 +259,7 @@ static void judge_syn(
 	}
 	e->counters.rules[rule->slot].matched++;
 	if (engine_refuse(e, rule, REASON_rule, CAUSE_NONE, &t, out) && rule->mode == MODE_REJECT)
-		answer_with_rst(out);
+		engine_answer_with_rst(out);
 }
 
 /* A SYN on a flow that is over, or that the kernel carries on alone: it begins a new one. */
@@ -277,26 +279,28 @@ static void open_again(struct engine *e, const struct engine_packet *in, uint32_
 	}
 	/* Still counted for its source; it goes back to standing if the server does not take the
 	 * SYN. */
-	plan_change(engine_rule_of(e, f), out);
+	engine_make_room(e, &out->effects);
 	f->hs.flags |= HS_OVER;
 	hs_open(&f->hs, &out->segment, !out->change.strip_fastopen);
 	engine_settle(e, number, from, true, now_us);
-	e->counters.started++;
+}
+
+static void begin_again(struct engine *e, uint32_t number, struct decision *out)
+{
+	struct flow *f = flow_at(e->table, number);
+	struct window *w = engine_window_of(e, number);
+	bool data_kept = !out->change.strip_fastopen;
+
+	if (f->hs.flags & HS_UNREACHABLE)
+		e->counters.started++;
+	hs_restart(&f->hs, &out->segment, data_kept);
+	if (w)
+		window_syn(w, &out->segment, data_kept);
 }
 
 static bool refreshes(enum flow_list list)
 {
 	return list >= FLOW_ESTABLISHED && list != FLOW_RESET;
-}
-
-/* The server took the SYN: whatever stood before under this tuple is gone, and nothing is admitted
- * until the third ACK. */
-static void unmark(struct engine *e, uint32_t number, struct decision *out)
-{
-	struct flow *f = flow_at(e->table, number);
-
-	f->hs.flags &= (uint8_t)~HS_OVER;
-	engine_effect(&out->effects, EFFECT_CT_UNMARK)->tuple = f->tuple;
 }
 
 static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_t number,
@@ -324,33 +328,41 @@ static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_
 	case HS_CLIENT_RESET:
 		/* Its state is CLOSED, which is on no list: leave by the one it was on. */
 		f->hs.state = from == FLOW_SYN_RCVD ? HS_SYN_RCVD : HS_SYN_SENT;
+		engine_taken(e, number, &out->effects);
 		engine_failed(e, f, outcome.act == HS_REFUSED ? CAUSE_refused : CAUSE_client_reset,
 			NULL, &out->effects);
 		engine_forget(e, number);
 		return;
-	case HS_ANSWER:
-		if (f->hs.flags & HS_OVER)
-			unmark(e, number, out);
+	case HS_RESTART:
+		begin_again(e, number, out);
 		break;
 	case HS_REOPEN:
-		unmark(e, number, out);
-		e->counters.started++;
+		f->hs.flags |= HS_OVER;
+		engine_make_room(e, &out->effects);
 		break;
 	case HS_PASS:
-	case HS_RESTART:
 	case HS_CHALLENGED:
+	case HS_ANSWER:
 	case HS_REANSWER:
+	case HS_RENEW:
+	case HS_ANSWER_NEWER:
+	case HS_FORGO:
 	case HS_NOTE_SYN:
 	case HS_CROSS:
 	case HS_ACTS:
 		break;
 	}
+	if (f->hs.state == HS_SYN_RCVD)
+		engine_taken(e, number, &out->effects);
 	engine_settle(
 		e, number, from, outcome.act == HS_RESTART || refreshes(engine_list_of(f)), now_us);
 }
 
-/* An ICMP error about a client's SYN: the handshake has failed, and who says so is known. It
- * travels on in any case. */
+/*
+ * An ICMP error about a client's SYN: the handshake has failed, and who says so is known. It
+ * travels on in any case. But it need not be true, and the client may try on (RFC 1122, 4.2.3.9):
+ * the flow keeps its place among the half-open, and its server the RST it gets in the end.
+ */
 static void judge_icmp(struct engine *e, const struct addr *from, struct decision *out)
 {
 	const struct segment *quoted = &out->segment;
@@ -360,10 +372,27 @@ static void judge_icmp(struct engine *e, const struct addr *from, struct decisio
 	struct flow *f = number ? flow_at(e->table, number) : NULL;
 
 	if (!f || side != HS_FROM_CLIENT || f->hs.state != HS_SYN_SENT ||
-		quoted->seq != f->hs.client_isn)
+		quoted->seq != f->hs.client_isn || f->hs.flags & (HS_OVER | HS_UNREACHABLE))
 		return;
 	engine_failed(e, f, CAUSE_unreachable, from, &out->effects);
-	engine_forget(e, number);
+	f->hs.flags |= HS_UNREACHABLE;
+}
+
+static void judge_bad_flags(struct engine *e, const struct engine_packet *in, uint32_t number,
+	enum hs_side side, struct decision *out)
+{
+	const struct policy_rule *rule;
+	struct tuple t;
+
+	if (number) {
+		rule = engine_rule_of(e, flow_at(e->table, number));
+	} else {
+		rule = rule_of_stray(e, in, &out->segment, &side);
+		if (!rule || rule->mode == MODE_ACCEPT || e->drain == DRAIN_OPEN)
+			return;
+	}
+	t = tuple_of(&out->segment, side);
+	engine_refuse(e, rule, REASON_bad_flags, CAUSE_NONE, &t, out);
 }
 
 static void judge_tcp(
@@ -374,15 +403,9 @@ static void judge_tcp(
 	uint32_t number =
 		flow_find(e->table, &seg->src, seg->src_port, &seg->dst, seg->dst_port, &side);
 
-	if (!packet_flags_ok(seg->flags)) {
-		const struct policy_rule *rule = rule_for(e, seg, side_of(in, seg), in->interface);
-		struct tuple t = tuple_of(seg, side);
-
-		if (rule || number)
-			engine_refuse(e, rule, REASON_bad_flags, CAUSE_NONE, &t, out);
-		return;
-	}
-	if (number)
+	if (!packet_flags_ok(seg->flags))
+		judge_bad_flags(e, in, number, side, out);
+	else if (number)
 		judge_flow(e, in, number, side, now_us, out);
 	else if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
 		judge_syn(e, in, now_us, out);

@@ -23,7 +23,6 @@ struct engine {
 	struct flow_table *table;
 	struct window *windows; /* by flow number; touched for flows inspected in full alone */
 	uint64_t started_us;
-	uint64_t reconcile_us;
 	enum engine_drain drain;
 	struct engine_counters counters;
 };
@@ -61,6 +60,22 @@ void engine_send(struct effects *out, const uint8_t *bytes, size_t len);
 bool engine_refuse(struct engine *e, const struct policy_rule *rule, enum reason reason,
 	enum cause cause, const struct tuple *t, struct decision *out);
 
+static inline bool engine_is_half_open(enum flow_list list)
+{
+	return list == FLOW_SYN_SENT || list == FLOW_SYN_RCVD;
+}
+
+/* Flows of the two kinds that have a bound each, and whether the table holds all it can. */
+uint32_t engine_half_open(const struct engine *e);
+uint32_t engine_followed(const struct engine *e);
+bool engine_table_full(const struct engine *e);
+
+/* Makes sure that one more handshake may begin: the oldest unanswered one goes if need be. */
+void engine_make_room(struct engine *e, struct effects *out);
+
+/* Answers the packet as a closed port would. */
+void engine_answer_with_rst(struct decision *out);
+
 /* Opens a handshake with a SYN: limits, room, the flow itself. `over`: conntrack holds an admitted
  * connection of this tuple. */
 void engine_open(struct engine *e, const struct policy_rule *rule, bool over, uint64_t now_us,
@@ -71,12 +86,26 @@ void engine_open(struct engine *e, const struct policy_rule *rule, bool over, ui
 void engine_admit(struct engine *e, uint32_t number, enum flow_list from, uint64_t now_us,
 	struct decision *out);
 
+/*
+ * A SYN over a standing connection is a handshake only once the server takes it; one that was said
+ * to be unreachable begins again if the server answers after all. Whatever stood before under this
+ * tuple is gone then, and nothing is admitted until the third ACK.
+ */
+void engine_taken(struct engine *e, uint32_t number, struct effects *out);
+
 /* Counts and reports a failed handshake. */
 void engine_failed(struct engine *e, const struct flow *f, enum cause cause, const struct addr *who,
 	struct effects *out);
 
+/* The SYN over a standing connection came to nothing: as if it had not been. */
+void engine_back_to_standing(struct engine *e, uint32_t number);
+
 /* Drops a half-open flow that is due or in the way, so that nothing downstream keeps it. */
 void engine_abandon(struct engine *e, uint32_t number, enum cause cause, struct effects *out);
+
+/* Drops a flow of any other list that is due or in the way. */
+void engine_expire_followed(
+	struct engine *e, uint32_t number, enum flow_list list, struct effects *out);
 
 /* Takes a flow out of the table and out of all counts. */
 void engine_forget(struct engine *e, uint32_t number);

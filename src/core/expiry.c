@@ -8,27 +8,33 @@ enum {
 	EFFECTS_A_FLOW = 3, /* at most, of one that is abandoned or killed */
 };
 
+/* Beyond 49 days is never. */
+static uint32_t in_ms(uint32_t seconds)
+{
+	return seconds < UINT32_MAX / 1000 ? seconds * 1000 : UINT32_MAX;
+}
+
 static uint32_t timeout_ms(const struct policy_timeouts *t, enum flow_list list)
 {
 	switch (list) {
 	case FLOW_SYN_SENT:
-		return t->syn_sent * 1000;
+		return in_ms(t->syn_sent);
 	case FLOW_SYN_RCVD:
-		return t->syn_received * 1000;
+		return in_ms(t->syn_received);
 	case FLOW_LINGER:
 		return LINGER_MS;
 	case FLOW_ESTABLISHED:
-		return t->established * 1000;
+		return in_ms(t->established);
 	case FLOW_FIN_WAIT:
-		return t->fin_wait * 1000;
+		return in_ms(t->fin_wait);
 	case FLOW_CLOSE_WAIT:
-		return t->close_wait * 1000;
+		return in_ms(t->close_wait);
 	case FLOW_LAST_ACK:
-		return t->last_ack * 1000;
+		return in_ms(t->last_ack);
 	case FLOW_TIME_WAIT:
-		return t->time_wait * 1000;
+		return in_ms(t->time_wait);
 	case FLOW_RESET:
-		return t->closed * 1000;
+		return in_ms(t->closed);
 	case FLOW_COUNTED:
 	case FLOW_LISTS:
 		break;
@@ -36,23 +42,26 @@ static uint32_t timeout_ms(const struct policy_timeouts *t, enum flow_list list)
 	return UINT32_MAX;
 }
 
-static void expire(struct engine *e, uint32_t number, enum flow_list list, struct effects *out)
+void engine_expire_followed(
+	struct engine *e, uint32_t number, enum flow_list list, struct effects *out)
 {
-	const struct policy_rule *rule;
-	struct flow *f;
+	struct flow *f = flow_at(e->table, number);
+	const struct policy_rule *rule = engine_rule_of(e, f);
 
-	if (list == FLOW_SYN_SENT || list == FLOW_SYN_RCVD) {
-		engine_abandon(
-			e, number, list == FLOW_SYN_SENT ? CAUSE_no_syn_ack : CAUSE_no_ack, out);
-		return;
-	}
-	f = flow_at(e->table, number);
-	rule = engine_rule_of(e, f);
 	/* What is inspected in full must not live on in the kernel; unless its rule has changed,
 	 * and it is the kernel's now. */
 	if (list != FLOW_LINGER && rule && rule->enforce && rule->inspect == INSPECT_FULL)
 		engine_effect(out, EFFECT_CT_DELETE)->tuple = f->tuple;
 	engine_forget(e, number);
+}
+
+static void expire(struct engine *e, uint32_t number, enum flow_list list, struct effects *out)
+{
+	if (engine_is_half_open(list))
+		engine_abandon(
+			e, number, list == FLOW_SYN_SENT ? CAUSE_no_syn_ack : CAUSE_no_ack, out);
+	else
+		engine_expire_followed(e, number, list, out);
 }
 
 bool engine_expire(struct engine *e, uint64_t now_us, struct effects *out)
@@ -121,18 +130,41 @@ uint32_t engine_reconcile_end(struct engine *e)
 	return gone;
 }
 
-static void reset_end(const struct tuple *t, enum hs_side end, uint32_t seq, struct effects *out)
+static void reset_end(struct effects *out, const struct tuple *t, enum hs_side end, uint32_t seq,
+	bool with_ack, uint32_t ack)
 {
 	uint8_t rst[BUILD_RST_MAX];
 	size_t len;
 
 	if (end == HS_FROM_CLIENT)
-		len = build_rst(
-			rst, &t->server, t->server_port, &t->client, t->client_port, seq, false, 0);
+		len = build_rst(rst, &t->server, t->server_port, &t->client, t->client_port, seq,
+			with_ack, ack);
 	else
-		len = build_rst(
-			rst, &t->client, t->client_port, &t->server, t->server_port, seq, false, 0);
+		len = build_rst(rst, &t->client, t->client_port, &t->server, t->server_port, seq,
+			with_ack, ack);
 	engine_send(out, rst, len);
+}
+
+/* The client may still wait for the SYN-ACK: its RST must acknowledge the SYN. */
+static void reset_half_open(const struct flow *f, struct effects *out)
+{
+	uint32_t acked = hs_server_waits_for(&f->hs);
+	bool answered = engine_list_of(f) == FLOW_SYN_RCVD;
+
+	if (answered)
+		reset_end(out, &f->tuple, HS_FROM_SERVER, acked, false, 0);
+	reset_end(out, &f->tuple, HS_FROM_CLIENT, answered ? f->hs.server_isn + 1 : 0, true, acked);
+}
+
+static void kill_half_open(struct engine *e, const struct flow *f, struct effects *out)
+{
+	bool answered = engine_list_of(f) == FLOW_SYN_RCVD;
+
+	if (f->hs.flags & HS_OVER)
+		return;
+	reset_half_open(f, out);
+	if (!(f->hs.flags & HS_UNREACHABLE))
+		engine_failed(e, f, answered ? CAUSE_no_ack : CAUSE_no_syn_ack, NULL, out);
 }
 
 bool engine_kill(struct engine *e, const struct tuple *t, struct effects *out)
@@ -147,12 +179,11 @@ bool engine_kill(struct engine *e, const struct tuple *t, struct effects *out)
 	f = flow_at(e->table, number);
 	w = engine_window_of(e, number);
 	engine_effect(out, EFFECT_CT_DELETE)->tuple = f->tuple;
-	if (w && !hs_half_open(&f->hs)) {
-		reset_end(t, HS_FROM_SERVER, w->end[HS_FROM_CLIENT].next, out);
-		reset_end(t, HS_FROM_CLIENT, w->end[HS_FROM_SERVER].next, out);
-	} else if (f->hs.state == HS_SYN_RCVD) {
-		reset_end(t, HS_FROM_SERVER, f->hs.client_isn + 1, out);
-		reset_end(t, HS_FROM_CLIENT, f->hs.server_isn + 1, out);
+	if (hs_half_open(&f->hs)) {
+		kill_half_open(e, f, out);
+	} else if (w) {
+		reset_end(out, t, HS_FROM_SERVER, w->end[HS_FROM_CLIENT].next, false, 0);
+		reset_end(out, t, HS_FROM_CLIENT, w->end[HS_FROM_SERVER].next, false, 0);
 	}
 	engine_forget(e, number);
 	return true;

@@ -49,18 +49,28 @@ static bool acks_answer(const struct handshake *h, const struct segment *seg)
 	return h->flags & HS_HAS_OTHER && seg->ack == h->other_isn + 1;
 }
 
+static bool acks_newer(const struct handshake *h, const struct segment *seg)
+{
+	return h->state == HS_SYN_RENEWED && seg->ack == h->other_isn + 1;
+}
+
 static bool clients_next(const struct handshake *h, const struct segment *seg)
 {
 	return seq_between(h->client_isn, seg->seq, h->client_isn + 1 + UINT16_MAX);
 }
 
+uint32_t hs_server_waits_for(const struct handshake *h)
+{
+	bool took_data = h->state == HS_SYN_RCVD &&
+			 (h->flags & (HS_DATA_TAKEN | HS_HAS_OTHER)) == HS_DATA_TAKEN;
+
+	return (took_data ? h->other_isn : h->client_isn) + 1;
+}
+
+/* Exact, or the server would challenge it and keep what is forgotten here. */
 static bool rst_of_client(const struct handshake *h, const struct segment *seg)
 {
-	/* Whatever part of the SYN's data the server took may come before it. */
-	uint32_t data = h->flags & HS_DATA_IN_SYN ? UINT16_MAX : 0;
-
-	return seq_between(
-		h->client_isn + (h->state == HS_SYN_RCVD), seg->seq, h->client_isn + 1 + data);
+	return seg->seq == hs_server_waits_for(h);
 }
 
 static bool rst_of_server(const struct handshake *h, const struct segment *seg)
@@ -69,8 +79,10 @@ static bool rst_of_server(const struct handshake *h, const struct segment *seg)
 
 	if (seq_between(h->server_isn + 1, seg->seq, h->server_isn + 1 + early))
 		return true;
+	if (h->flags & HS_HAS_OTHER && seg->seq == h->other_isn + 1)
+		return true;
 	/* A listener that has forgotten the SYN answers its retransmission like a closed port. */
-	return seg->flags & TCP_ACK && seg->seq == 0 && acks_syn(h, seg);
+	return seg->flags & TCP_ACK && seg->seq == 0 && (acks_syn(h, seg) || acks_newer(h, seg));
 }
 
 static bool holds(enum hs_check check, const struct handshake *h, const struct window *w,
@@ -79,12 +91,16 @@ static bool holds(enum hs_check check, const struct handshake *h, const struct w
 	switch (check) {
 	case HS_CLIENT_ISN:
 		return seg->seq == h->client_isn;
+	case HS_OTHER_ISN:
+		return seg->seq != h->client_isn;
 	case HS_SERVER_ISN:
 		return h->flags & HS_WAS_CROSSED && seg->seq == h->server_isn;
 	case HS_ACKS_SYN:
 		return acks_syn(h, seg);
 	case HS_ACKS_BOTH_SYN:
 		return acks_syn(h, seg) && seg->seq == h->server_isn;
+	case HS_ACKS_NEWER:
+		return acks_newer(h, seg);
 	case HS_CROSSED_ACK:
 		return h->flags & HS_WAS_CROSSED && seg->ack == h->server_isn + 1 &&
 		       seg->seq == h->client_isn;
@@ -102,7 +118,8 @@ static bool holds(enum hs_check check, const struct handshake *h, const struct w
 	case HS_RST_IN_WINDOW:
 		return !w || window_check(w, side, seg) == WINDOW_INSIDE;
 	case HS_REOPENS:
-		return w && w->reopening && seg->ack == w->reopen_isn + 1;
+		return w && w->reopening &&
+		       seq_between(w->newer.acked + 1, seg->ack, w->newer.next);
 	case HS_ANY:
 	case HS_CHECKS:
 		break;
@@ -117,8 +134,6 @@ void hs_open(struct handshake *h, const struct segment *syn, bool data_kept)
 	h->other_isn = 0;
 	h->state = HS_SYN_SENT;
 	h->flags &= HS_COUNTED | HS_SEEN | HS_OVER;
-	if (syn->opt.has_wscale)
-		h->flags |= HS_SCALES;
 	if (data_kept && syn->data_len > 0) {
 		h->flags |= HS_DATA_IN_SYN;
 		h->server_isn = syn->data_len < UINT16_MAX ? syn->data_len : UINT16_MAX;
@@ -131,8 +146,7 @@ void hs_join_syn_ack(struct handshake *h, const struct segment *syn_ack)
 	h->server_isn = syn_ack->seq;
 	h->other_isn = 0;
 	h->state = HS_SYN_RCVD;
-	/* Whether the client scales can't be known; its server would not offer it otherwise. */
-	h->flags = syn_ack->opt.has_wscale ? HS_SCALES : 0;
+	h->flags = 0;
 }
 
 static void remember_other(struct handshake *h, uint32_t isn)
@@ -141,28 +155,64 @@ static void remember_other(struct handshake *h, uint32_t isn)
 	h->flags |= HS_HAS_OTHER;
 }
 
-static void restart(struct handshake *h, const struct segment *syn)
+void hs_restart(struct handshake *h, const struct segment *syn, bool data_kept)
 {
 	uint32_t older = h->client_isn;
 
-	hs_open(h, syn, true);
+	hs_open(h, syn, data_kept);
 	remember_other(h, older);
 }
 
 static void answer(struct handshake *h, const struct segment *syn_ack)
 {
 	h->flags &= ~HS_HAS_OTHER;
-	if (h->flags & HS_DATA_IN_SYN && syn_ack->ack != h->client_isn + 1)
+	if (h->flags & HS_DATA_IN_SYN && syn_ack->ack != h->client_isn + 1) {
 		h->flags |= HS_DATA_TAKEN;
+		h->other_isn = syn_ack->ack - 1;
+	}
 	h->server_isn = syn_ack->seq;
 }
 
-static void reopen(struct handshake *h, struct window *w, const struct segment *syn_ack)
+/* The older handshake's flags say nothing about the newer one. */
+static void answer_newer(struct handshake *h, struct window *w, const struct segment *syn_ack)
 {
-	h->client_isn = w->reopen_isn;
+	h->client_isn = syn_ack->ack - 1;
 	h->server_isn = syn_ack->seq;
-	h->flags &= HS_COUNTED | HS_SEEN | HS_SCALES;
-	w->reopening = false;
+	h->flags &= HS_COUNTED | HS_SEEN | HS_OVER;
+	if (w)
+		window_reopen(w, syn_ack);
+}
+
+static void renew(struct handshake *h, struct window *w, const struct segment *syn)
+{
+	h->flags &= ~HS_HAS_OTHER;
+	h->other_isn = syn->seq;
+	if (w)
+		window_note_syn(w, syn);
+}
+
+static void forgo(struct handshake *h, struct window *w)
+{
+	uint32_t older = h->client_isn;
+
+	h->client_isn = h->other_isn;
+	h->server_isn = 0;
+	h->flags &= HS_COUNTED | HS_SEEN | HS_OVER;
+	remember_other(h, older);
+	if (w)
+		*w = (struct window){.end[HS_FROM_CLIENT] = w->newer};
+}
+
+static void admit(struct handshake *h, struct window *w, const struct segment *seg)
+{
+	/* The client answered the server's earlier SYN-ACK. */
+	if (h->flags & HS_HAS_OTHER && seg->ack == h->other_isn + 1) {
+		h->server_isn = h->other_isn;
+		if (w)
+			window_choose_isn(w, h->server_isn);
+	}
+	if (w)
+		window_update(w, HS_FROM_CLIENT, seg);
 }
 
 /* What an act changes in the numbers. */
@@ -170,18 +220,8 @@ static void carry_out(enum hs_act act, struct handshake *h, struct window *w, en
 	const struct segment *seg)
 {
 	switch (act) {
-	case HS_RESTART:
-		restart(h, seg);
-		if (w)
-			window_syn(w, seg);
-		return;
 	case HS_CHALLENGED:
 		remember_other(h, seg->ack - 1);
-		return;
-	case HS_ANSWER:
-		answer(h, seg);
-		if (w)
-			window_syn_ack(w, side, seg, h->flags & HS_SCALES);
 		return;
 	case HS_REANSWER:
 		if (seg->seq == h->server_isn)
@@ -189,31 +229,45 @@ static void carry_out(enum hs_act act, struct handshake *h, struct window *w, en
 		remember_other(h, h->server_isn);
 		h->server_isn = seg->seq;
 		if (w)
-			window_syn_ack(w, side, seg, h->flags & HS_SCALES);
+			window_syn_ack(w, seg);
 		return;
 	case HS_CROSS:
 		h->flags |= HS_WAS_CROSSED;
+		h->flags &= ~HS_HAS_OTHER;
 		h->server_isn = seg->seq;
 		if (w)
-			window_syn_ack(w, side, seg, h->flags & HS_SCALES);
+			window_syn_ack(w, seg);
 		return;
+	case HS_ANSWER:
+		answer(h, seg);
+		if (w)
+			window_syn_ack(w, seg);
+		return;
+	case HS_RENEW:
+		renew(h, w, seg);
+		return;
+	case HS_ANSWER_NEWER:
 	case HS_REOPEN:
-		reopen(h, w, seg);
-		window_syn_ack(w, side, seg, h->flags & HS_SCALES);
+		answer_newer(h, w, seg);
+		return;
+	case HS_FORGO:
+		forgo(h, w);
 		return;
 	case HS_NOTE_SYN:
-		if (w) {
-			w->reopening = true;
-			w->reopen_isn = seg->seq;
-		}
+		if (w)
+			window_note_syn(w, seg);
+		return;
+	case HS_ADMIT:
+		admit(h, w, seg);
 		return;
 	case HS_PASS:
-	case HS_ADMIT:
-		if (w && !(seg->flags & (TCP_SYN | TCP_RST)))
+		if (w && !(seg->flags & (TCP_SYN | TCP_RST)) &&
+			window_check(w, side, seg) == WINDOW_INSIDE)
 			window_update(w, side, seg);
 		return;
 	case HS_DROP:
 	case HS_OPEN:
+	case HS_RESTART:
 	case HS_REFUSED:
 	case HS_CLIENT_RESET:
 	case HS_ACTS:
@@ -255,17 +309,27 @@ static struct hs_outcome step(struct handshake *h, struct window *w, enum hs_sid
 	return (struct hs_outcome){cell->act, REASON_NONE};
 }
 
+/* The server's FIN came before the third ACK, as one with Fast Open may. */
+static void meet_early_fin(struct handshake *h, const struct window *w, const struct segment *seg)
+{
+	if (w->end[HS_FROM_SERVER].fin_sent)
+		h->state = window_acks_fin(w, HS_FROM_CLIENT, seg) ? HS_HALF_SERVER : HS_FIN_SERVER;
+}
+
 struct hs_outcome hs_step(
 	struct handshake *h, struct window *w, enum hs_side side, const struct segment *seg)
 {
 	enum hs_kind kind = kind_of(w, side, seg);
 	struct hs_outcome outcome = step(h, w, side, kind, seg);
+	bool admitted = outcome.act == HS_ADMIT;
 
+	if (!w || h->state < HS_ESTABLISHED)
+		return outcome;
+	if (admitted)
+		meet_early_fin(h, w, seg);
 	/* A FIN behind the acknowledgement of the other's FIN, or on the third ACK, is a step of
 	 * its own. */
-	if ((outcome.act == HS_PASS || outcome.act == HS_ADMIT) && w && seg->flags & TCP_FIN &&
-		kind != HS_RST && (kind == HS_ACK_OF_FIN || outcome.act == HS_ADMIT) &&
-		h->state >= HS_ESTABLISHED)
+	if (seg->flags & TCP_FIN && (admitted || (outcome.act == HS_PASS && kind == HS_ACK_OF_FIN)))
 		step(h, w, side, HS_FIN, seg);
 	return outcome;
 }

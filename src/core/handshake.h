@@ -16,7 +16,8 @@ enum hs_state {
 	HS_SYN_SENT,
 	HS_SYN_CROSSED, /* simultaneous open: a SYN from both (RFC 9293, section 3.5) */
 	HS_SYN_RCVD,
-	HS_OFFLOADED, /* admitted, and the kernel's own from here on */
+	HS_SYN_RENEWED, /* the server has answered, and the client has sent another SYN since */
+	HS_OFFLOADED,   /* admitted, and the kernel's own from here on */
 	HS_ESTABLISHED,
 	HS_FIN_CLIENT, /* the client's FIN seen */
 	HS_FIN_SERVER,
@@ -50,12 +51,15 @@ enum hs_kind {
 enum hs_act {
 	HS_DROP,
 	HS_PASS,
-	HS_OPEN,       /* a new handshake begins */
-	HS_RESTART,    /* the client gave up on its SYN and sent another */
-	HS_CHALLENGED, /* the server speaks of an older connection: remember what a client's RST
-			  will say */
-	HS_ANSWER,     /* SYN-ACK: the server's ISN is known */
-	HS_REANSWER,   /* a SYN-ACK with another ISN, as servers that keep no state send */
+	HS_OPEN,         /* a new handshake begins */
+	HS_RESTART,      /* the client gave up on its SYN and sent another */
+	HS_CHALLENGED,   /* the server speaks of an older connection: remember what a client's RST
+			    will say */
+	HS_ANSWER,       /* SYN-ACK: the server's ISN is known */
+	HS_REANSWER,     /* a SYN-ACK with another ISN, as servers that keep no state send */
+	HS_RENEW,        /* a SYN with another ISN after the SYN-ACK: remember it */
+	HS_ANSWER_NEWER, /* the server takes that one */
+	HS_FORGO,        /* the client gives up the older one: only the newer remains */
 	HS_REOPEN, /* the server takes a SYN that came on a live flow: the old connection is gone */
 	HS_NOTE_SYN, /* a SYN on a live flow: pass it, the server will challenge it (RFC 5961,
 			section 4) */
@@ -69,9 +73,11 @@ enum hs_act {
 enum hs_check {
 	HS_ANY,
 	HS_CLIENT_ISN,    /* seq is the client's ISN */
+	HS_OTHER_ISN,     /* seq is not the client's ISN */
 	HS_SERVER_ISN,    /* seq is the server's ISN */
 	HS_ACKS_SYN,      /* ack is the client's ISN + 1, or within the data its SYN carried */
 	HS_ACKS_BOTH_SYN, /* as above, and seq is the server's ISN */
+	HS_ACKS_NEWER,    /* ack is one past the ISN of the client's newer SYN */
 	HS_CROSSED_ACK,   /* simultaneous open: ack is the server's ISN + 1, seq the client's ISN */
 	HS_COMPLETES,     /* ack is the server's ISN + 1, seq the client's next */
 	HS_RST_OF_SYN,    /* with ACK, and ack as in ACKS_SYN (RFC 9293, 3.10.7.3) */
@@ -99,22 +105,26 @@ enum hs_flag {
 	HS_DATA_IN_SYN = 0x04, /* Fast Open, or plain data (RFC 7413; RFC 9293, 3.4) */
 	HS_DATA_TAKEN =
 		0x08, /* the SYN-ACK acknowledged it: the server may speak before the third ACK */
-	HS_SCALES = 0x10, /* the client's SYN offered window scaling */
-	HS_OVER =
-		0x20, /* opened over a connection that stands admitted, for all the kernel knows */
-	HS_COUNTED = 0x40, /* the caller's: counted for its source */
-	HS_SEEN = 0x80,    /* the caller's: found in the kernel's table */
+	/* The caller's. */
+	HS_UNREACHABLE = 0x10, /* counted as failed, but it may still succeed (RFC 1122, 4.2.3.9) */
+	HS_OVER = 0x20,        /* opened over a connection that stands, for all the kernel knows */
+	HS_COUNTED = 0x40,     /* counted for its source */
+	HS_SEEN = 0x80,        /* found in the kernel's table */
 };
 
 /* One handshake's numbers: 16 bytes. */
 struct handshake {
 	uint32_t client_isn;
 	uint32_t server_isn; /* in SYN_SENT: bytes of data in the SYN */
-	uint32_t other_isn;  /* SYN_SENT: one less than what a RST about an older connection says;
-				SYN_RCVD: the server's earlier ISN */
-	uint8_t state;       /* enum hs_state */
-	uint8_t flags;       /* enum hs_flag, or'ed */
-	uint16_t tag;        /* the caller's */
+	/*
+	 * SYN_SENT, if HAS_OTHER: one less than what an RST about an older connection says.
+	 * SYN_RCVD, if HAS_OTHER: the server's earlier ISN; else, if DATA_TAKEN: one less than what
+	 * the server acknowledged. SYN_RENEWED: the client's newer ISN.
+	 */
+	uint32_t other_isn;
+	uint8_t state; /* enum hs_state */
+	uint8_t flags; /* enum hs_flag, or'ed */
+	uint16_t tag;  /* the caller's */
 };
 
 struct hs_outcome {
@@ -126,15 +136,22 @@ struct hs_outcome {
  * caller's flags stay. */
 void hs_open(struct handshake *h, const struct segment *syn, bool data_kept);
 
+/* The client gave up on its SYN and sent this one. */
+void hs_restart(struct handshake *h, const struct segment *syn, bool data_kept);
+
 /* Begins in the middle with a server's SYN-ACK, the SYN not having been seen. */
 void hs_join_syn_ack(struct handshake *h, const struct segment *syn_ack);
 
 /*
  * One segment: finds the cell, checks the numbers, moves the state. `w` is the flow's window, NULL
- * unless it is inspected in full. HS_OPEN changes nothing here: the caller opens anew.
+ * unless it is inspected in full. HS_OPEN and HS_RESTART change nothing here: the caller knows
+ * what becomes of a SYN's data, and opens or restarts.
  */
 struct hs_outcome hs_step(
 	struct handshake *h, struct window *w, enum hs_side side, const struct segment *seg);
+
+/* What a server that has answered waits for next: an RST with this number is obeyed. */
+uint32_t hs_server_waits_for(const struct handshake *h);
 
 const struct hs_cell *hs_cell(enum hs_state state, enum hs_side side, enum hs_kind kind);
 
@@ -148,7 +165,7 @@ const char *hs_act_word(enum hs_act act);
 
 static inline bool hs_half_open(const struct handshake *h)
 {
-	return h->state == HS_SYN_SENT || h->state == HS_SYN_CROSSED || h->state == HS_SYN_RCVD;
+	return h->state >= HS_SYN_SENT && h->state <= HS_SYN_RENEWED;
 }
 
 #endif

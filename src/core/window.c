@@ -9,66 +9,95 @@ enum {
 	ACK_LAG_MIN = 66000
 };
 
-static uint32_t offered_by(const struct window_end *end, const struct segment *seg)
+/* Both ends scale or neither does (RFC 7323, section 1.3), and never the window of a segment with
+ * SYN (section 2.2). */
+static uint32_t offered_by(const struct window *w, unsigned side, const struct segment *seg)
 {
-	/* The window of a segment with SYN is never scaled (RFC 7323, section 2.2). */
-	uint32_t bytes = seg->flags & TCP_SYN ? seg->window : (uint32_t)seg->window << end->scale;
+	bool scaled = w->end[0].scales && w->end[1].scales && !(seg->flags & TCP_SYN);
+	uint32_t bytes = (uint32_t)seg->window << (scaled ? w->end[side].scale : 0);
 
 	return bytes > 0 ? bytes : 1; /* a zero window still lets a probe of one byte in */
 }
 
-void window_syn(struct window *w, const struct segment *syn)
+/* An end as its SYN or SYN-ACK describes it. */
+static struct window_end opened_by(const struct segment *syn, uint32_t data)
 {
-	*w = (struct window){0};
-	struct window_end *client = &w->end[0];
-
-	client->next = syn->seq + packet_seq_len(syn);
-	client->acked = syn->seq;
-	client->limit = client->next;
-	client->offered = offered_by(client, syn);
-	client->known = true;
-	client->scale = syn->opt.has_wscale ? syn->opt.wscale : 0;
+	return (struct window_end){
+		.next = syn->seq + 1 + data,
+		.limit = syn->seq + 1 + data,
+		.acked = syn->seq,
+		.offered = syn->window > 0 ? syn->window : 1,
+		.scale = syn->opt.wscale,
+		.scales = syn->opt.has_wscale,
+		.known = true,
+	};
 }
 
-void window_syn_ack(
-	struct window *w, unsigned side, const struct segment *syn_ack, bool client_scales)
+void window_syn(struct window *w, const struct segment *syn, bool data_kept)
 {
-	struct window_end *self = &w->end[side];
-	struct window_end *peer = &w->end[!side];
+	*w = (struct window){.end[0] = opened_by(syn, data_kept ? syn->data_len : 0)};
+}
 
-	self->next = syn_ack->seq + packet_seq_len(syn_ack);
-	self->acked = syn_ack->seq;
-	self->limit = self->next + peer->offered;
-	self->offered = offered_by(self, syn_ack);
-	self->known = true;
-	self->fin_sent = false;
-	/* Both scale or neither does (RFC 7323, section 1.3). */
-	if (client_scales && syn_ack->opt.has_wscale) {
-		self->scale = syn_ack->opt.wscale;
-	} else {
-		self->scale = 0;
-		peer->scale = 0;
-	}
+void window_syn_ack(struct window *w, const struct segment *syn_ack)
+{
+	struct window_end *client = &w->end[0];
+	struct window_end *server = &w->end[1];
+	bool liberal = server->liberal;
+
+	*server = opened_by(syn_ack, syn_ack->data_len);
+	server->liberal = liberal;
+	server->limit = server->next + client->offered;
 	if (syn_ack->flags & TCP_ACK) {
-		peer->limit = syn_ack->ack + self->offered;
-		peer->acked = syn_ack->ack;
+		client->limit = syn_ack->ack + server->offered;
+		client->acked = syn_ack->ack;
 	}
+}
+
+void window_note_syn(struct window *w, const struct segment *syn)
+{
+	w->newer = opened_by(syn, syn->data_len);
+	w->reopening = true;
+}
+
+void window_reopen(struct window *w, const struct segment *syn_ack)
+{
+	*w = (struct window){.end[0] = w->newer};
+	window_syn_ack(w, syn_ack);
+}
+
+void window_choose_isn(struct window *w, uint32_t server_isn)
+{
+	struct window_end *server = &w->end[1];
+
+	server->next = server_isn + 1;
+	server->acked = server_isn + 1;
+	server->limit = server_isn + 1 + w->end[0].offered;
+}
+
+/* No scale was heard: the largest is assumed. */
+static struct window_end joined(uint32_t next)
+{
+	return (struct window_end){
+		.next = next,
+		.acked = next,
+		.scale = 14,
+		.scales = true,
+		.known = true,
+		.liberal = true,
+	};
 }
 
 void window_join(struct window *w, unsigned side, const struct segment *seg)
 {
-	*w = (struct window){0};
 	struct window_end *self = &w->end[side];
 	struct window_end *peer = &w->end[!side];
 
-	self->liberal = peer->liberal = true;
-	self->scale = peer->scale = 14;
-	self->known = peer->known = true;
-	self->next = seg->seq + packet_seq_len(seg);
-	self->offered = offered_by(self, seg);
-	self->limit = self->next + UINT16_MAX;
+	*w = (struct window){0};
+	*self = joined(seg->seq + packet_seq_len(seg));
+	*peer = joined(seg->ack);
 	self->acked = seg->seq;
-	peer->next = peer->acked = seg->ack;
+	self->offered = offered_by(w, side, seg);
+	self->limit = self->next + UINT16_MAX;
 	peer->offered = UINT16_MAX;
 	peer->limit = seg->ack + self->offered;
 }
@@ -105,7 +134,7 @@ void window_update(struct window *w, unsigned side, const struct segment *seg)
 	struct window_end *self = &w->end[side];
 	struct window_end *peer = &w->end[!side];
 	uint32_t last = seg->seq + packet_seq_len(seg);
-	uint32_t offered = offered_by(self, seg);
+	uint32_t offered = offered_by(w, side, seg);
 
 	if (!self->known || seq_before(self->next, last))
 		self->next = last;
@@ -130,7 +159,7 @@ bool window_rst_obeyed(const struct window *w, unsigned side, const struct segme
 {
 	const struct window_end *self = &w->end[side];
 
-	return !self->known || self->liberal || seq_between(self->acked, seg->seq, self->next);
+	return !self->known || self->liberal || seg->seq == self->acked || seg->seq == self->next;
 }
 
 bool window_acks_fin(const struct window *w, unsigned side, const struct segment *seg)

@@ -19,7 +19,8 @@ struct window_end {
 	uint32_t acked;   /* the other end's highest acknowledgement of it */
 	uint32_t offered; /* the largest window it has offered, in bytes */
 	uint32_t fin;     /* the number its FIN took, if fin_sent */
-	uint8_t scale;    /* shift of the windows it offers */
+	uint8_t scale;    /* shift of the windows it offers, if both ends scale */
+	bool scales;      /* its SYN said so */
 	bool known;       /* it has been heard */
 	bool fin_sent;
 	bool liberal; /* joined midway: its scale is not known, nothing is out of its window */
@@ -27,8 +28,8 @@ struct window_end {
 
 struct window {
 	struct window_end end[2]; /* by side: 0 the client, 1 the server */
-	uint32_t reopen_isn;      /* of a SYN that came on the live flow, if `reopening` */
-	bool reopening;
+	struct window_end newer; /* the client, as a later SYN describes it that came on the flow */
+	bool reopening;          /* `newer` is valid */
 };
 
 enum window_verdict {
@@ -37,11 +38,18 @@ enum window_verdict {
 	WINDOW_OUTSIDE_ACK,
 };
 
-/* Begins with the client's SYN; a later SYN of the same flow begins anew. */
-void window_syn(struct window *w, const struct segment *syn);
-/* The server's SYN-ACK (or either SYN of a simultaneous open): settles both scales. */
-void window_syn_ack(
-	struct window *w, unsigned side, const struct segment *syn_ack, bool client_scales);
+/* Begins with the client's SYN, of whose data `data_kept` says whether it goes on; a later SYN of
+ * the same flow begins anew. */
+void window_syn(struct window *w, const struct segment *syn, bool data_kept);
+/* The server's SYN-ACK, or its SYN in a simultaneous open. */
+void window_syn_ack(struct window *w, const struct segment *syn_ack);
+/* A SYN with another ISN on a flow whose server has answered: nothing changes until the server
+ * takes it. */
+void window_note_syn(struct window *w, const struct segment *syn);
+/* The server's SYN-ACK to the SYN that was noted: it begins with these two. */
+void window_reopen(struct window *w, const struct segment *syn_ack);
+/* The client chose the server's other ISN, of a server that answered with two. */
+void window_choose_isn(struct window *w, uint32_t server_isn);
 /* Begins with a segment from the middle of a flow whose handshake nobody saw. */
 void window_join(struct window *w, unsigned side, const struct segment *seg);
 
@@ -50,8 +58,9 @@ enum window_verdict window_check(const struct window *w, unsigned side, const st
 void window_update(struct window *w, unsigned side, const struct segment *seg);
 
 /*
- * Whether an RST may be the one its receiver obeys: at the very next number it waits for (RFC 5961,
- * section 3.2), which is somewhere between what it has acknowledged and what it was sent.
+ * Whether an RST is one that its receiver obeys: at the very next number it waits for (RFC 5961,
+ * section 3.2), which is what it has acknowledged, or all it was sent if its acknowledgement is
+ * still under way.
  */
 bool window_rst_obeyed(const struct window *w, unsigned side, const struct segment *seg);
 /* Whether a segment from `side` acknowledges the other end's FIN. */
