@@ -17,6 +17,7 @@
 #include "config/ini.h"
 
 #include <ini.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,7 @@ struct walk {
 
 	bool in_section; /* a section was opened, be it a faulty one */
 	bool more;       /* the line handed to inih continues a list */
+	bool handed;     /* inih has a line and has not called the handler for it */
 	struct place key_at;
 	uint32_t last_line; /* of the value so far */
 	char key[INI_LINE_MAX + 1];
@@ -43,19 +45,28 @@ static bool ini_is_space(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* Length of the UTF-8 character at s (RFC 3629, section 4); 0 if it is none. */
+/* How many bytes a UTF-8 character with this first one has; 0 if none starts so (RFC 3629, 3). */
+static size_t ini_utf8_expected(unsigned char first)
+{
+	if (first < 0x80)
+		return 1;
+	if (first >= 0xc2 && first < 0xe0)
+		return 2;
+	if (first >= 0xe0 && first < 0xf0)
+		return 3;
+	return first >= 0xf0 && first < 0xf5 ? 4 : 0;
+}
+
+/* Bytes of the UTF-8 character at s; 0 if there is none. */
 static size_t ini_utf8_len(const unsigned char *s, size_t left)
 {
-	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t len = s[0] < 0x80         ? 1
-		     : s[0] >> 5 == 0x6  ? 2
-		     : s[0] >> 4 == 0xe  ? 3
-		     : s[0] >> 3 == 0x1e ? 4
-					 : 0;
-	uint32_t c = len == 1 ? s[0] : s[0] & (0x7fu >> len);
+	static const uint32_t smallest[] = {[2] = 0x80, [3] = 0x800, [4] = 0x10000};
+	size_t len = ini_utf8_expected(s[0]);
+	uint32_t c;
 
 	if (len < 2 || len > left)
 		return len < 2 ? len : 0;
+	c = s[0] & (0x7fu >> len);
 	for (size_t i = 1; i < len; i++) {
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
@@ -196,50 +207,63 @@ static bool ini_key_line_sound(struct walk *w, const char *text)
 	return true;
 }
 
+/* What a line says, without indentation, comment and end of line. */
+struct line {
+	const char *text;
+	size_t len;
+	bool indented;
+};
+
+static bool ini_next_text(struct walk *w, struct line *out)
+{
+	while (ini_next_line(w, &out->text, &out->len)) {
+		if (!ini_line_sound(w, out->text, out->len))
+			continue;
+		out->indented = out->len > 0 && ini_is_space(out->text[0]);
+		out->len = ini_without_comment(out->text, out->len);
+		while (out->len > 0 && ini_is_space(out->text[out->len - 1]))
+			out->len--;
+		for (; out->len > 0 && ini_is_space(out->text[0]); out->text++)
+			out->len--;
+		if (out->len > 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether inih and its handler can do what the theory above says. */
+static bool ini_fits(struct walk *w, int size)
+{
+	bool fits = size >= INI_LINE_MAX + 3 && !w->handed;
+
+	if (!fits)
+		faults_add(w->faults, w->here,
+			"this build of inih does not take the line; it needs room for %d bytes and "
+			"continued lines",
+			INI_LINE_MAX + 3);
+	return fits;
+}
+
 /* inih's fgets: the next line that it may see. */
 static char *ini_reader_line(char *out, int size, void *arg)
 {
 	struct walk *w = arg;
-	const char *line;
-	size_t len;
+	struct line line;
 
-	if (size < INI_LINE_MAX + 3) {
-		faults_add(w->faults, w->here,
-			"inih was built for lines of %d bytes; ackgate needs %d", size,
-			INI_LINE_MAX + 3);
+	if (!ini_fits(w, size))
 		return NULL;
+	while (!w->handed && ini_next_text(w, &line)) {
+		w->more = line.indented && ini_list_goes_on(w);
+		if (!w->more)
+			ini_flush(w);
+		/* A blank before it makes it a continuation to inih. */
+		snprintf(out, (size_t)size, "%s%.*s", w->more ? " " : "", (int)line.len, line.text);
+		if (!w->more && out[0] == '[')
+			ini_section(w, out, line.len);
+		else
+			w->handed = w->more || ini_key_line_sound(w, out);
 	}
-	while (ini_next_line(w, &line, &len)) {
-		bool indented = len > 0 && ini_is_space(line[0]);
-
-		if (!ini_line_sound(w, line, len))
-			continue;
-		len = ini_without_comment(line, len);
-		while (len > 0 && ini_is_space(line[len - 1]))
-			len--;
-		while (len > 0 && ini_is_space(line[0])) {
-			line++;
-			len--;
-		}
-		if (len == 0)
-			continue;
-
-		w->more = indented && ini_list_goes_on(w);
-		if (w->more) {
-			out[0] = ' ';
-			memcpy(out + 1, line, len);
-			out[len + 1] = '\0';
-			return out;
-		}
-		ini_flush(w);
-		memcpy(out, line, len);
-		out[len] = '\0';
-		if (line[0] == '[')
-			ini_section(w, out, len);
-		else if (ini_key_line_sound(w, out))
-			return out;
-	}
-	return NULL;
+	return w->handed ? out : NULL;
 }
 
 static int ini_handle(void *arg, const char *section, const char *key, const char *value)
@@ -248,6 +272,7 @@ static int ini_handle(void *arg, const char *section, const char *key, const cha
 	size_t len = strlen(value);
 
 	(void)section;
+	w->handed = false;
 	if (!w->more) {
 		memcpy(w->key, key, strlen(key) + 1); /* a key is shorter than its line */
 		w->key_at = w->here;
