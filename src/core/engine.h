@@ -173,6 +173,16 @@ enum engine_drain {
 };
 void engine_drain(struct engine *e, enum engine_drain how);
 
+/* At most so many packets are worth announcing at once. */
+#define ENGINE_BATCH 64
+
+/* Announces packets that are about to be judged: what they need is fetched from memory meanwhile.
+ * Changes nothing. */
+void engine_expect(const struct engine *e, const struct engine_packet *packets, size_t count);
+
+/* Calls `each` for the large pieces of memory, so that the shell may ask for large pages. */
+void engine_memory(const struct engine *e, void (*each)(void *start, size_t size));
+
 /* Judges one packet. Never fails: what can't be understood is dropped as malformed. */
 void engine_packet(
 	struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out);

@@ -40,6 +40,16 @@ struct flow_table {
 	struct list lists[FLOW_LISTS];
 	struct flow *flows; /* [capacity + 1]; number 0 is never used */
 	struct line *lines; /* [line_mask + 1] */
+	/* Hashes just made that are likely wanted again: of the last lookup, and of the flow that
+	 * will likely be removed next. */
+	struct {
+		struct tuple ends;
+		uint64_t hash;
+	} looked_up;
+	struct {
+		uint32_t number;
+		uint64_t hash;
+	} next_removed;
 	void *flows_memory; /* what the two above are cut from, at the start of a cache line */
 	void *lines_memory;
 };
@@ -164,6 +174,8 @@ uint32_t flow_find(struct flow_table *t, const struct addr *src, uint16_t src_po
 	uint32_t tag = entry_of(t, hash, 0);
 	const struct line *line = home_of(t, hash);
 
+	t->looked_up.ends = (struct tuple){*src, *dst, src_port, dst_port};
+	t->looked_up.hash = hash;
 	for (;; line = line_after(t, line)) {
 		for (unsigned i = 0; i < PER_LINE; i++) {
 			uint32_t number = line->entry[i] & t->number_mask;
@@ -183,6 +195,34 @@ uint32_t flow_find(struct flow_table *t, const struct addr *src, uint16_t src_po
 		if (line->beyond == 0)
 			return 0;
 	}
+}
+
+static void prefetch(const void *p)
+{
+#ifdef __GNUC__
+	__builtin_prefetch(p);
+#else
+	(void)p;
+#endif
+}
+
+uint64_t flow_expect(const struct flow_table *t, const struct tuple *ends)
+{
+	uint64_t hash =
+		hash_of(t, &ends->client, ends->client_port, &ends->server, ends->server_port);
+
+	prefetch(home_of(t, hash));
+	return hash;
+}
+
+void flow_expect_next(const struct flow_table *t, uint64_t hash)
+{
+	const struct line *line = home_of(t, hash);
+	uint32_t tag = entry_of(t, hash, 0);
+
+	for (unsigned i = 0; i < PER_LINE; i++)
+		if ((line->entry[i] & ~t->number_mask) == tag && line->entry[i] & t->number_mask)
+			prefetch(&t->flows[line->entry[i] & t->number_mask]);
 }
 
 static uint32_t *place_of(struct line *line, uint32_t entry)
@@ -251,6 +291,14 @@ static void unlink_from(struct flow_table *t, uint32_t number, enum flow_list wh
 	list->count--;
 }
 
+/* A flow is opened when the lookup of its first packet has found none. */
+static uint64_t hash_of_new(const struct flow_table *t, const struct tuple *tuple)
+{
+	if (memcmp(tuple, &t->looked_up.ends, sizeof(*tuple)) == 0)
+		return t->looked_up.hash;
+	return hash_of(t, &tuple->client, tuple->client_port, &tuple->server, tuple->server_port);
+}
+
 uint32_t flow_insert(
 	struct flow_table *t, const struct tuple *tuple, enum flow_list list, uint64_t now_us)
 {
@@ -264,14 +312,32 @@ uint32_t flow_insert(
 		return 0;
 	t->used++;
 	t->flows[number] = (struct flow){.tuple = *tuple};
-	index_add(t, hash_of_flow(t, number), number);
+	index_add(t, hash_of_new(t, tuple), number);
 	append(t, number, list, now_us);
 	return number;
 }
 
+/* What leaves from the head of its list is likely followed by the next: its index, and the flow
+ * behind it, are asked for. */
+static void expect_removal(struct flow_table *t, uint32_t next)
+{
+	t->next_removed.number = next;
+	if (!next)
+		return;
+	t->next_removed.hash = hash_of_flow(t, next);
+	prefetch(home_of(t, t->next_removed.hash));
+	prefetch(&t->flows[t->flows[next].next]);
+}
+
 void flow_remove(struct flow_table *t, uint32_t number, enum flow_list list)
 {
-	index_remove(t, hash_of_flow(t, number), number);
+	uint64_t hash =
+		t->next_removed.number == number ? t->next_removed.hash : hash_of_flow(t, number);
+
+	t->next_removed.number = 0;
+	if (t->lists[list].head == number)
+		expect_removal(t, t->flows[number].next);
+	index_remove(t, hash, number);
 	unlink_from(t, number, list);
 	t->flows[number].next = t->free;
 	t->free = number;

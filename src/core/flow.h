@@ -56,6 +56,14 @@ struct flow *flow_at(struct flow_table *t, uint32_t number);
 uint32_t flow_find(struct flow_table *t, const struct addr *src, uint16_t src_port,
 	const struct addr *dst, uint16_t dst_port, enum hs_side *side);
 
+/*
+ * Asks for what flow_find will touch, so that it is in the cache by then: first the index, and once
+ * that can have come, the flow. For batches, where one packet's memory is fetched while others are
+ * worked on.
+ */
+uint64_t flow_expect(const struct flow_table *t, const struct tuple *ends);
+void flow_expect_next(const struct flow_table *t, uint64_t hash);
+
 /* A new flow on a list, zeroed but for the tuple; 0 if the table is full. There must be none of
  * that tuple. */
 uint32_t flow_insert(

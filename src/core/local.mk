@@ -14,4 +14,4 @@ src_core_libackcore_a_SOURCES = \
 	src/core/policy.c src/core/policy.h \
 	src/core/reasons.c src/core/reasons.h \
 	src/core/engine.c src/core/engine.h src/core/engine_state.h \
-	src/core/admission.c src/core/expiry.c
+	src/core/admission.c src/core/expiry.c src/core/expect.c

@@ -293,3 +293,23 @@ uint32_t packet_seq_len(const struct segment *seg)
 {
 	return seg->data_len + ((seg->flags & TCP_SYN) != 0) + ((seg->flags & TCP_FIN) != 0);
 }
+
+bool packet_peek(const uint8_t *bytes, size_t captured, struct tuple *ends)
+{
+	const uint8_t *ports;
+
+	if (captured >= IPV4_HEADER + 4 && bytes[0] == 0x45 && bytes[9] == PROTO_TCP) {
+		ends->client = addr_v4(bytes + 12);
+		ends->server = addr_v4(bytes + 16);
+		ports = bytes + IPV4_HEADER;
+	} else if (captured >= IPV6_HEADER + 4 && bytes[0] >> 4 == 6 && bytes[6] == PROTO_TCP) {
+		memcpy(ends->client.b, bytes + 8, 16);
+		memcpy(ends->server.b, bytes + 24, 16);
+		ports = bytes + IPV6_HEADER;
+	} else {
+		return false;
+	}
+	ends->client_port = wire_get16(ports);
+	ends->server_port = wire_get16(ports + 2);
+	return true;
+}

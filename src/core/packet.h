@@ -83,6 +83,13 @@ enum packet_kind packet_parse(const uint8_t *bytes, size_t captured, size_t on_w
 	bool verify_checksum, struct segment *seg, struct addr *from);
 
 /*
+ * The addresses and ports of a plain TCP packet (no IP options, no extension headers), the sender's
+ * as the client's, unchecked: good for a guess at what will be needed. False if it is anything
+ * else.
+ */
+bool packet_peek(const uint8_t *bytes, size_t captured, struct tuple *ends);
+
+/*
  * Whether FIN, SYN, RST and ACK are combined as some step of a connection has them: SYN, SYN ACK,
  * ACK, FIN ACK, RST, RST ACK.
  */
