@@ -17,8 +17,10 @@ struct request {
 	json_t *args; /* an object, maybe empty; borrowed */
 	const struct control_ops *ops;
 	void *arg;
-	/* A command that returns NULL has set one of these, the daemon's words or ours; if not,
-	 * there was no memory. */
+	/*
+	 * A command that returns NULL has set one of these, the daemon's words or ours; if not,
+	 * there was no memory.
+	 */
 	char *message;
 	char why[512];
 };
@@ -36,8 +38,10 @@ static json_t *refuse(struct request *r, const char *format, ...)
 	return NULL;
 }
 
-/* A json_unpack format ends with '!': keys that the command does not know are refused, never
- * ignored. */
+/*
+ * A json_unpack format ends with '!': keys that the command does not know are refused, never
+ * ignored.
+ */
 static bool unpack_failed(struct request *r, int rc, const json_error_t *e)
 {
 	if (rc == 0)

@@ -6,8 +6,8 @@
 #include "control/control.h"
 
 /*
- * Runs one request, `len` bytes of anything at all without the newline. Returns the answer object; whatever is wrong with the
- * request is said in it. NULL only without memory.
+ * Runs one request, `len` bytes of anything at all without the newline. Returns the answer object;
+ * whatever is wrong with the request is said in it. NULL only without memory.
  */
 json_t *commands_answer(const char *request, size_t len, const struct control_ops *ops, void *arg);
 

@@ -3,16 +3,16 @@
  * Theory of operation
  *
  * A client is a bufferevent and lives from accept to close. It is either being read from or being
- *written to: a request is taken from its input only when its output is empty, so that a client that
- *asks without reading the answers holds one answer and one bufferful of requests, no more. The
- *events that move it on:
+ * written to: a request is taken from its input only when its output is empty, so that a client
+ * that asks without reading the answers holds one answer and one bufferful of requests, no more.
+ * The events that move it on:
  *
- *	bytes came, or the output ran dry	client_serve: answer one more request, if a whole one
- *is there end of file				serve what is there, close once it is written a line
- *too long, a timeout, an error	say so if that is possible, and close
+ *	bytes came, output ran dry	client_serve: answers one more request, if one is there
+ *	end of file			serves what is there, closes once it is written
+ *	line too long, timeout, error	says so if that is possible, and closes
  *
  * The list of clients is in the order of their last answered request. A new one beyond the bound
- *closes the list's first.
+ * closes the list's first.
  */
 #include "control/control.h"
 
@@ -100,8 +100,10 @@ static char *client_next_line(struct client *cl, size_t *len)
 	return line;
 }
 
-/* Answers the next request if the last answer is out of the way. Closes the client when there is
- * nothing left to wait for. */
+/*
+ * Answers the next request if the last answer is out of the way. Closes the client when there is
+ * nothing left to wait for.
+ */
 static void client_serve(struct client *cl)
 {
 	struct control *c = cl->control;
@@ -245,8 +247,10 @@ static bool clear_path(const struct sockaddr_un *address, char *why, size_t why_
 	return true;
 }
 
-/* A socket bound to the path and listening, or -1. Nobody can connect before its mode is set, for
- * it listens last. */
+/*
+ * A socket bound to the path and listening, or -1. Nobody can connect before its mode is set, for
+ * it listens last.
+ */
 static int listen_at(const struct sockaddr_un *address, char *why, size_t why_size)
 {
 	const char *path = address->sun_path;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The language that picks flows, shared by `flows` and `flows kill`. Terms joined by blanks, all of which must hold, each at
- * most once; no term at all picks every flow.
+ * The language that picks flows, shared by `flows` and `flows kill`. Terms joined by blanks, all of
+ * which must hold, each at most once; no term at all picks every flow.
  *
  *	client ADDR[/N]		the client's address
  *	server ADDR[/N]		the server's address, as the gate sees it: after DNAT
  *	server ADDR:PORT	... and its port; [ADDR6]:PORT for IPv6
  *	port N			the server's port
  *	rule NAME		the rule that judged the flow
- *	state WORD		half-open, admitted or closing, or a state that either end is in: SYN_SENT, ESTABLISHED ...
+ *	state WORD		half-open, admitted or closing, or a state that either end is in
  */
 #ifndef ACKGATE_CONTROL_FILTER_H
 #define ACKGATE_CONTROL_FILTER_H
@@ -23,7 +23,9 @@ enum filter_term {
 	FILTER_STATE = 0x10,
 };
 
-enum { FILTER_WORD = 128 };
+enum {
+	FILTER_WORD = 128
+};
 
 struct filter {
 	unsigned terms; /* enum filter_term, or'ed: the fields below that count */

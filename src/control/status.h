@@ -21,7 +21,7 @@ struct status_rule {
 struct status {
 	const char *version;
 	uint64_t uptime_s;
-	bool enforce;  /* [daemon] enforce */
+	bool enforce; /* [daemon] enforce */
 	bool draining;
 	uint32_t confirm_left_s; /* until an unconfirmed reload is taken back; 0: none is open */
 	const char *manage;      /* the way in use: nftables, iptables or none */
@@ -49,7 +49,7 @@ struct status {
 	} handshakes;
 	uint64_t drops[REASON_COUNT];    /* packets, the kernel's by our rules folded in */
 	uint64_t observed[REASON_COUNT]; /* let go by enforce = no */
-	uint64_t untracked;              /* packets let go because others took them out of conntrack */
+	uint64_t untracked; /* packets let go because others took them out of conntrack */
 	struct {
 		uint64_t sent;
 		uint64_t accepted;

@@ -5,7 +5,10 @@
 
 #include <jansson.h>
 
-/* A JSON string; null for NULL. In text that is no UTF-8 every byte beyond ASCII becomes '?'. NULL without memory. */
+/*
+ * A JSON string; null for NULL. In text that is no UTF-8 every byte beyond ASCII becomes '?'. NULL
+ * without memory.
+ */
 json_t *text_json(const char *text);
 
 #endif

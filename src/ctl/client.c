@@ -93,8 +93,10 @@ static json_t *exchange(int fd, const json_t *request)
 	if (json_dump_callback(request, send_bytes, &fd, JSON_COMPACT) < 0 ||
 		send_bytes("\n", 1, &fd) < 0)
 		return NULL;
-	/* Without more to come, the daemon closes after its answer, which then ends with the
-	 * stream. */
+	/*
+	 * Without more to come, the daemon closes after its answer, which then ends with the
+	 * stream.
+	 */
 	shutdown(fd, SHUT_WR);
 	return json_load_callback(receive_bytes, &fd, 0, &e);
 }

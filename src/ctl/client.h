@@ -15,9 +15,11 @@ enum client_outcome {
 };
 
 /*
- * Asks the daemon at `path` and waits for the answer, two minutes at most. *result is a new reference when done; otherwise `why`
- * has a text of one or more lines, allocated (NULL without memory). Takes `args`, which may be NULL.
+ * Asks the daemon at `path` and waits for the answer, two minutes at most. *result is a new
+ * reference when done; otherwise `why` has a text of one or more lines, allocated (NULL without
+ * memory). Takes `args`, which may be NULL.
  */
-enum client_outcome client_ask(const char *path, const char *command, json_t *args, json_t **result, char **why);
+enum client_outcome client_ask(
+	const char *path, const char *command, json_t *args, json_t **result, char **why);
 
 #endif

@@ -7,13 +7,23 @@
 
 #include <stddef.h>
 
-enum { PAGE_INDENT = 15 };
+enum {
+	PAGE_INDENT = 15
+};
 
-enum page_tone { TONE_PLAIN, TONE_GOOD, TONE_WARN, TONE_BAD };
+enum page_tone {
+	TONE_PLAIN,
+	TONE_GOOD,
+	TONE_WARN,
+	TONE_BAD
+};
 
-/* "LABEL          text ...": wrapped at blanks under itself. An empty label continues the one above. */
-void page_line(const struct show *s, enum page_tone tone, const char *label, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+/*
+ * "LABEL          text ...": wrapped at blanks under itself. An empty label continues the one
+ * above.
+ */
+void page_line(const struct show *s, enum page_tone tone, const char *label, const char *format,
+	...) __attribute__((format(printf, 4, 5)));
 
 /* o[group][key], or o[key] if group is NULL; 0, false and "" if there is no such thing. */
 json_int_t page_number(const json_t *o, const char *group, const char *key);

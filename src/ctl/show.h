@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The daemon's answers for people to read. What an answer lacks, as a daemon of another version may, shows as zero or not at all. */
+/*
+ * The daemon's answers for people to read. What an answer lacks, as a daemon of another version
+ * may, shows as zero or not at all.
+ */
 #ifndef ACKGATE_CTL_SHOW_H
 #define ACKGATE_CTL_SHOW_H
 

@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { UNITS_TEXT = 48 };
+enum {
+	UNITS_TEXT = 48
+};
 
 /* 1,234,567. Returns out. */
 const char *units_count(char out[static UNITS_TEXT], int64_t n);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the daemon and its helper say to each other: frames over a stream socket, a kind and a list of byte strings. Both ends
- * run on one machine from one binary, so numbers are in its order. The reader trusts nothing in a frame.
+ * What the daemon and its helper say to each other: frames over a stream socket, a kind and a list
+ * of byte strings. Both ends run on one machine from one binary, so numbers are in its order. The
+ * reader trusts nothing in a frame.
  */
 #ifndef ACKGATE_DAEMON_FRAME_H
 #define ACKGATE_DAEMON_FRAME_H
@@ -30,7 +31,10 @@ struct frame {
 
 /* False with errno: EMSGSIZE if it is too large, and nothing was sent. */
 bool frame_send(int fd, int32_t kind, const struct frame_part *parts, size_t count);
-/* Waits for a whole frame; false at the end of file, on errors (errno) and for frames that are wrong. Free with frame_free. */
+/*
+ * Waits for a whole frame; false at the end of file, on errors (errno) and for frames that are
+ * wrong. Free with frame_free.
+ */
 bool frame_receive(int fd, struct frame *f);
 void frame_free(struct frame *f);
 

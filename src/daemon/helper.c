@@ -3,20 +3,20 @@
  * Theory of operation
  *
  * helper_start forks while the process is root. The child answers one frame after another over a
- *socketpair:
+ * socketpair:
  *
  *	EXEC         input, argv[0], argv[1] ...	->  exit status, output
- *	READ_CONFIG					->  0, name, text, name, text ...   or -1,
- *fault, fault ...
+ *	READ_CONFIG					->  0, name, text, name, text ...
+ *							or -1, fault, fault ...
  *
  * The daemon faces the network, so the child trusts it no further than that: programs and arguments
- *are those of program_allowed, the configuration's path was fixed before the fork, a frame that is
- *wrong ends the child. It keeps the capabilities that iptables needs and reading others' files, and
- *no other.
+ * are those of program_allowed, the configuration's path was fixed before the fork, a frame that is
+ * wrong ends the child. It keeps the capabilities that iptables needs and reading others' files,
+ * and no other.
  *
  * It ends when its socket does, or with its parent, and ignores the signals that a terminal or a
- *service manager sends to all processes alike: the daemon still needs it then, to take the rules
- *away. Nothing else is open in it, for it is started first.
+ * service manager sends to all processes alike: the daemon still needs it then, to take the rules
+ * away. Nothing else is open in it, for it is started first.
  */
 #include "daemon/helper.h"
 

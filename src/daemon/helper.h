@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The helper: a small process that stays root when the daemon no longer is, for the two things that need it. It runs the
- * iptables programs, and reads the configuration files named when it was started. See helper.c for what it refuses.
+ * The helper: a small process that stays root when the daemon no longer is, for the two things that
+ * need it. It runs the iptables programs, and reads the configuration files named when it was
+ * started. See helper.c for what it refuses.
  *
- * To be started before anything else is open and before threads; to be used by one thread. Calls wait for the answer, 40 s at most.
+ * To be started before anything else is open and before threads; to be used by one thread. Calls
+ * wait for the answer, 40 s at most.
  */
 #ifndef ACKGATE_DAEMON_HELPER_H
 #define ACKGATE_DAEMON_HELPER_H
@@ -18,16 +20,18 @@ struct helper *helper_start(const char *config_file, char *why, size_t why_size)
 void helper_stop(struct helper *h);
 
 /*
- * A ruleset_exec (kernel/ruleset.h) whose `arg` is the struct helper. argv[0] is the bare name of an iptables program. -1 if the
- * helper is gone, refuses, or the program did not end within 30 s; *output then says which.
+ * A ruleset_exec (kernel/ruleset.h) whose `arg` is the struct helper. argv[0] is the bare name of
+ * an iptables program. -1 if the helper is gone, refuses, or the program did not end within 30 s;
+ * *output then says which.
  */
 int helper_exec(void *arg, const char *const argv[], const char *input, char **output);
 
 /*
- * Does config_read of the file given to helper_start. NULL with all faults in *errors; otherwise to be freed with
- * helper_free_sources, not with config_sources_free.
+ * Does config_read of the file given to helper_start. NULL with all faults in *errors; otherwise to
+ * be freed with helper_free_sources, not with config_sources_free.
  */
-struct config_source *helper_read_config(struct helper *h, size_t *count, struct config_errors *errors);
+struct config_source *helper_read_config(
+	struct helper *h, size_t *count, struct config_errors *errors);
 void helper_free_sources(struct config_source *sources, size_t count);
 
 #endif

@@ -63,8 +63,10 @@ static const char *word_of(enum config_log_level level)
 	return words[level];
 }
 
-/* Whether standard error is the stream that systemd connected to the journal (systemd.exec(5),
- * JOURNAL_STREAM). */
+/*
+ * Whether standard error is the stream that systemd connected to the journal (systemd.exec(5),
+ * JOURNAL_STREAM).
+ */
 static bool find_journal_stream(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
@@ -146,8 +148,10 @@ static size_t write_prefix(char *out, size_t size, enum config_log_level level)
 		out, size, "%s.%03ld %s: ", date, now.tv_nsec / 1000000, word_of(level));
 }
 
-/* One write a line keeps threads' lines apart. A pipe with room for PIPE_BUF bytes is POLLOUT: the
- * write does not block. */
+/*
+ * One write a line keeps threads' lines apart. A pipe with room for PIPE_BUF bytes is POLLOUT: the
+ * write does not block.
+ */
 static void emit_stderr(enum config_log_level level, const char *text)
 {
 	char line[LINE_MAX_BYTES + 64];
@@ -229,12 +233,14 @@ void log_text(enum config_log_level level, const char *text)
 	if (!log_wanted(level))
 		return;
 	while (*text != '\0') {
-		size_t len = strcspn(text, "\n");
-		snprintf(line, sizeof(line), "%.*s", (int)(len < sizeof(line) ? len : sizeof(line)),
-			text);
+		int len = (int)strnlen(text, sizeof(line) - 1);
+		const char *end = memchr(text, '\n', (size_t)len);
+		if (end != NULL)
+			len = (int)(end - text);
+		snprintf(line, sizeof(line), "%.*s", len, text);
 		if (len > 0)
 			emit(level, line, NULL, 0);
-		text += len + (text[len] == '\n');
+		text += len + (end != NULL);
 	}
 }
 
@@ -260,8 +266,10 @@ void log_tick(void)
 	emit(LOG_LEVEL_WARNING, text, NULL, 0);
 }
 
-/* "handshake 192.0.2.1:1025 -> 198.51.100.1:80 failed at SYN-ACK, rule web: no_syn_ack, the server
- * did not answer" */
+/*
+ * "handshake 192.0.2.1:1025 -> 198.51.100.1:80 failed at SYN-ACK, rule web: no_syn_ack, the server
+ * did not answer"
+ */
 static void describe(char *out, size_t size, const struct report *r, const char *client,
 	const char *server, const char *rule)
 {

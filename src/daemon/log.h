@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The log: to standard error or to the journal, from any thread. Each place that logs, and each reason a handshake is refused for,
- * has its own bound of 10 lines a second and 50 at once; what goes beyond is counted and summed up in one line. Nothing
- * is allocated, and a reader of standard error that has stopped reading costs lines, never time.
+ * The log: to standard error or to the journal, from any thread. Each place that logs, and each
+ * reason a handshake is refused for, has its own bound of 10 lines a second and 50 at once; what
+ * goes beyond is counted and summed up in one line. Nothing is allocated, and a reader of standard
+ * error that has stopped reading costs lines, never time.
  */
 #ifndef ACKGATE_DAEMON_LOG_H
 #define ACKGATE_DAEMON_LOG_H
@@ -16,7 +17,7 @@
 struct log_site {
 	_Atomic(uint64_t) full_at;   /* monotonic microseconds: see log_site_allows */
 	atomic_uint_fast64_t unsaid; /* lines withheld since the last summary */
-	atomic_bool listed;          /* among those that log_tick looks at; the rest is set by then */
+	atomic_bool listed; /* among those that log_tick looks at; the rest is set by then */
 	const char *name;
 	struct log_site *next;
 };
@@ -26,7 +27,10 @@ enum {
 	LOG_BURST = 50,
 };
 
-/* Where to, and down to which level. To be called before threads are started. LOG_TO_AUTO is the journal if standard error goes there. */
+/*
+ * Where to, and down to which level; LOG_TO_AUTO is the journal if standard error goes there. To be
+ * called before threads are started.
+ */
 void log_open(enum config_log to, enum config_log_level level);
 /* Safe at any time. */
 void log_set_level(enum config_log_level level);
@@ -41,7 +45,7 @@ void log_write(struct log_site *site, enum config_log_level level, const char *f
 
 #define LOG_AT(level, ...)                                                                         \
 	do {                                                                                       \
-		static struct log_site log_site_;                            \
+		static struct log_site log_site_;                                                  \
 		if (log_wanted(level))                                                             \
 			log_write(&log_site_, (level), __VA_ARGS__);                               \
 	} while (0)
@@ -52,17 +56,22 @@ void log_write(struct log_site *site, enum config_log_level level, const char *f
 #define log_debug(...)   LOG_AT(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /*
- * Text of several lines that somebody asked for (faults of a file, the status on SIGUSR1): a line each, without a bound.
+ * Text that somebody asked for, of any length (faults of a file, the status on SIGUSR1): a line
+ * each, long ones broken, all of them.
  */
 void log_text(enum config_log_level level, const char *text);
 
 /*
- * A refused handshake or packet, at info: who, which rule (NULL: none), which reason or cause. In the journal with the fields
- * ACKGATE_CLIENT, ACKGATE_SERVER, ACKGATE_RULE, ACKGATE_REASON and ACKGATE_CAUSE.
+ * A refused handshake or packet, at info: who, which rule (NULL: none), which reason or cause. In
+ * the journal with the fields ACKGATE_CLIENT, ACKGATE_SERVER, ACKGATE_RULE, ACKGATE_REASON and
+ * ACKGATE_CAUSE.
  */
 void log_refused(const struct report *report, const char *rule);
 
-/* Whether one more line fits in at now_us. By the generic cell rate algorithm, so one atomic word does. For log.c and its test. */
+/*
+ * Whether one more line fits in at now_us. By the generic cell rate algorithm, so that one atomic
+ * word does. For log.c and its test.
+ */
 bool log_site_allows(struct log_site *site, uint64_t now_us);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the service manager is told (sd_notify(3)). Without systemd, at build or at run time, nothing happens. */
+/*
+ * What the service manager is told (sd_notify(3)). Without systemd, at build or at run time,
+ * nothing happens.
+ */
 #ifndef ACKGATE_DAEMON_NOTIFY_H
 #define ACKGATE_DAEMON_NOTIFY_H
 
@@ -12,7 +15,10 @@ void notify_stopping(void);
 /* One line for `systemctl status`. */
 void notify_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* How often notify_watchdog has to be called at least, in microseconds; 0: nobody watches. Call at half of it. */
+/*
+ * How often notify_watchdog has to be called at least, in microseconds; 0: nobody watches. Call at
+ * half of it.
+ */
 uint64_t notify_watchdog_interval(void);
 void notify_watchdog(void);
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* From root to what the daemon needs for its work: a user of its own, CAP_NET_ADMIN and CAP_NET_RAW. */
+/*
+ * From root to what the daemon needs for its work: a user of its own, CAP_NET_ADMIN and
+ * CAP_NET_RAW.
+ */
 #ifndef ACKGATE_DAEMON_PRIVILEGES_H
 #define ACKGATE_DAEMON_PRIVILEGES_H
 
@@ -10,10 +13,11 @@
 bool privileges_enough(char *why, size_t why_size);
 
 /*
- * Becomes `user` with its groups, and keeps the two capabilities alone, for good: the bounding set is empty and no_new_privs set.
- * "root" keeps uid 0 and loses the other capabilities all the same. The paths of `owned` (ends with NULL) are given
- * to the user before, those that exist: the state directory, the control socket. To be called before threads are started, for
- * capabilities are each thread's own. False with a sentence in `why`.
+ * Becomes `user` with its groups, and keeps the two capabilities alone, for good: the bounding set
+ * is empty and no_new_privs set. "root" keeps uid 0 and loses the other capabilities all the same.
+ * The paths of `owned` (ends with NULL) are given to the user before, those that exist: the state
+ * directory, the control socket. To be called before threads are started, for capabilities are each
+ * thread's own. False with a sentence in `why`.
  */
 bool privileges_drop(const char *user, const char *const owned[], char *why, size_t why_size);
 

@@ -31,7 +31,8 @@ static const char *const programs[] = {
 	"ip6tables-save",
 };
 
-/* All that -restore and -save are ever told: everything else could be a file to read or to write.
+/*
+ * All that -restore and -save are ever told: everything else could be a file to read or to write.
  */
 static const char *const plain_arguments[] = {
 	"-n",
@@ -86,8 +87,10 @@ static bool names_modprobe(const char *word)
 	return name > 2 && name < sizeof(modprobe) && strncmp(word, modprobe, name) == 0;
 }
 
-/* iptables-restore lets quotes and backslashes stand inside words, so they are passed over. Long
- * words are cut. */
+/*
+ * iptables-restore lets quotes and backslashes stand inside words, so they are passed over. Long
+ * words are cut.
+ */
 static bool input_names_modprobe(const char *input)
 {
 	char word[TOKEN_MAX];

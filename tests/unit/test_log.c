@@ -111,10 +111,11 @@ static void control_characters_and_long_lines_are_harmless(void **state)
 	int saved = capture_start();
 	log_info("a\nb\033[31m");
 	log_info("%s", text);
+	log_text(LOG_LEVEL_INFO, text);
 	capture_end(saved);
 	free(text);
 	assert_non_null(strstr(captured, "a?b?[31m\n"));
-	assert_int_equal(count_of("\n"), 2);
+	assert_int_equal(count_of("\n"), 2 + 5); /* cut the one, broken the other */
 }
 
 static struct report report_of(enum reason reason, enum cause cause)
