@@ -73,6 +73,7 @@ void config_derive(struct config *c)
 		.time_wait = config_seconds(c->timeouts.time_wait_us),
 		.closed = config_seconds(c->timeouts.closed_us),
 	};
+	c->policy.enforce = c->daemon.enforce;
 	c->policy.adopt = c->netfilter.adopt;
 	c->policy.adopt_window = config_seconds(c->netfilter.adopt_window_us);
 	c->policy.source_prefix4 = c->limits.source_prefix4;

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -137,13 +138,22 @@ static void before_verdicts(void *arg)
 	conntrack_flush(w->conntrack);
 }
 
+static void expect(void *arg, const struct engine_packet *packets, size_t count)
+{
+	const struct worker *w = arg;
+
+	engine_expect(w->engine, packets, count);
+}
+
 static void read_queue(struct worker *w, struct queue *q)
 {
+	static const struct queue_calls calls = {expect, judge, before_verdicts};
+
 	for (int i = 0; i < BATCHES; i++) {
 		int n;
 
 		w->now_us = worker_now();
-		n = queue_run(q, judge, before_verdicts, w);
+		n = queue_run(q, &calls, w);
 		if (n < 0)
 			log_error("reading the packet queue failed: %s", strerror(errno));
 		if (n <= 0)
@@ -270,6 +280,17 @@ static bool open_queue(
 	return w->queue[which] != NULL;
 }
 
+/* A lookup in a large table costs as much for the page tables as for the table itself. */
+static void ask_for_large_pages(void *start, size_t size)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)start + page - 1) & ~(page - 1);
+	uintptr_t to = ((uintptr_t)start + size) & ~(page - 1);
+
+	if (from < to)
+		madvise((void *)from, to - from, MADV_HUGEPAGE);
+}
+
 static bool open_engine(struct worker *w, const struct worker_setup *s, char *why, size_t why_size)
 {
 	struct engine_limits limits = {
@@ -283,6 +304,8 @@ static bool open_engine(struct worker *w, const struct worker_setup *s, char *wh
 	if (!w->engine)
 		snprintf(why, why_size, "no memory for %u half-open and %u admitted flows",
 			limits.half_open, limits.flows);
+	else
+		engine_memory(w->engine, ask_for_large_pages);
 	return w->engine != NULL;
 }
 

@@ -36,6 +36,14 @@ enum {
 	SOCKET_OVERHEAD = 2048,
 };
 
+/* What a message says besides the packet itself. */
+struct message {
+	uint32_t id;
+	uint32_t mark;
+	uint32_t ifindex;
+	bool readable;
+};
+
 struct queue {
 	struct queue_options options;
 	struct mnl_socket *nl;
@@ -45,18 +53,12 @@ struct queue {
 	struct queue_stats stats;
 	struct mmsghdr messages[BATCH];
 	struct iovec slots[BATCH];
+	struct message of[BATCH]; /* this round's packets */
+	struct engine_packet packets[BATCH];
 	uint8_t *in;      /* BATCH slots */
 	uint8_t *out;     /* the round's verdicts */
 	size_t out_len;   /* bytes */
 	uint8_t *changed; /* one changed packet */
-};
-
-/* What a message says of a packet. */
-struct message {
-	uint32_t id;
-	uint32_t mark;
-	uint32_t ifindex;
-	struct engine_packet packet;
 };
 
 static int proc_columns(FILE *proc, uint16_t number, unsigned columns[7])
@@ -255,22 +257,23 @@ static bool read_payload(const struct nlattr *attrs[], struct engine_packet *p)
 	return true;
 }
 
-static bool read_message(const struct queue *q, const struct nlattr *attrs[], struct message *m)
+static bool read_message(const struct queue *q, const struct nlattr *attrs[], struct message *m,
+	struct engine_packet *p)
 {
 	const struct nfqnl_msg_packet_hdr *header = mnl_attr_get_payload(attrs[NFQA_PACKET_HDR]);
 	uint32_t skb_info = 0;
 
-	if (!read_payload(attrs, &m->packet) || !read_u32(attrs[NFQA_MARK], &m->mark) ||
+	if (!read_payload(attrs, p) || !read_u32(attrs[NFQA_MARK], &m->mark) ||
 		!read_u32(attrs[NFQA_SKB_INFO], &skb_info) ||
 		!read_u32(attrs[NFQA_IFINDEX_INDEV], &m->ifindex))
 		return false;
 	/* Packets of this host, or merged on arrival, have their checksum made or checked
 	 * elsewhere. */
-	m->packet.verify_checksum = (skb_info & NFQA_SKB_CSUM_NOTVERIFIED) != 0 &&
-				    (skb_info & (NFQA_SKB_CSUMNOTREADY | NFQA_SKB_GSO)) == 0;
-	m->packet.hook = hook_of(header->hook);
-	m->packet.hint = (m->mark & q->options.mark) != 0;
-	m->packet.admitted = q->options.admitted;
+	p->verify_checksum = (skb_info & NFQA_SKB_CSUM_NOTVERIFIED) != 0 &&
+			     (skb_info & (NFQA_SKB_CSUMNOTREADY | NFQA_SKB_GSO)) == 0;
+	p->hook = hook_of(header->hook);
+	p->hint = (m->mark & q->options.mark) != 0;
+	p->admitted = q->options.admitted;
 	return true;
 }
 
@@ -298,7 +301,8 @@ static void put_change(struct queue *q, struct nlmsghdr *nlh, const struct engin
 		nfq_nlmsg_verdict_put_pkt(nlh, q->changed, (uint32_t)len);
 }
 
-static void put_verdict(struct queue *q, const struct message *m, const struct decision *d)
+static void put_verdict(struct queue *q, const struct message *m, const struct engine_packet *p,
+	const struct decision *d)
 {
 	static const int kernel_verdict[] = {
 		[VERDICT_ACCEPT] = NF_ACCEPT,
@@ -313,21 +317,19 @@ static void put_verdict(struct queue *q, const struct message *m, const struct d
 		if (mark != m->mark)
 			nfq_nlmsg_verdict_put_mark(nlh, mark);
 		if (d->change_syn)
-			put_change(q, nlh, &m->packet, d);
+			put_change(q, nlh, p, d);
 	}
 	verdict_end(q, nlh);
 }
 
-/* True if the datagram was a packet. */
-static bool handle_datagram(
-	struct queue *q, const void *datagram, size_t len, queue_judge judge, void *arg)
+/* Reads a datagram; true if it was a packet. */
+static bool read_datagram(const struct queue *q, const void *datagram, size_t len,
+	struct message *m, struct engine_packet *p)
 {
 	const struct nlmsghdr *nlh = datagram;
 	const struct nlattr *attrs[NFQA_MAX + 1] = {NULL};
 	const struct nfqnl_msg_packet_hdr *header;
 	const size_t head = MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct nfgenmsg));
-	struct message m = {.id = 0};
-	struct decision d;
 
 	if (len < head || nlh->nlmsg_type != (NFNL_SUBSYS_QUEUE << 8 | NFQNL_MSG_PACKET))
 		return false;
@@ -339,17 +341,40 @@ static bool handle_datagram(
 	if (attrs[NFQA_PACKET_HDR] == NULL ||
 		mnl_attr_get_payload_len(attrs[NFQA_PACKET_HDR]) < sizeof(*header))
 		return false;
-
 	header = mnl_attr_get_payload(attrs[NFQA_PACKET_HDR]);
-	m.id = ntohl(header->packet_id);
-	d.verdict = VERDICT_DROP;
-	d.change_syn = false;
+	*m = (struct message){.id = ntohl(header->packet_id)};
+	*p = (struct engine_packet){.bytes = (const uint8_t *)""};
 	/* Of a message longer than its slot the last attribute is missing: a packet without bytes,
 	 * so malformed. */
-	if (read_message(q, attrs, &m))
-		judge(arg, &m.packet, m.ifindex, &d);
-	put_verdict(q, &m, &d);
+	m->readable = read_message(q, attrs, m, p);
 	return true;
+}
+
+static int read_batch(struct queue *q, int datagrams)
+{
+	int packets = 0;
+
+	for (int i = 0; i < datagrams; i++)
+		packets += read_datagram(q, q->slots[i].iov_base, q->messages[i].msg_len,
+			&q->of[packets], &q->packets[packets]);
+	return packets;
+}
+
+static void judge_batch(struct queue *q, int packets, const struct queue_calls *calls, void *arg)
+{
+	struct decision d;
+
+	if (calls->expect != NULL)
+		calls->expect(arg, q->packets, (size_t)packets);
+	for (int i = 0; i < packets; i++) {
+		d.verdict = VERDICT_DROP;
+		d.change_syn = false;
+		if (q->of[i].readable)
+			calls->judge(arg, &q->packets[i], q->of[i].ifindex, &d);
+		put_verdict(q, &q->of[i], &q->packets[i], &d);
+	}
+	if (calls->before_verdicts != NULL)
+		calls->before_verdicts(arg);
 }
 
 static int receive_batch(struct queue *q)
@@ -388,20 +413,16 @@ static int send_verdicts(struct queue *q)
 	return send_verdicts_singly(q);
 }
 
-int queue_run(struct queue *q, queue_judge judge, queue_before_verdicts before, void *arg)
+int queue_run(struct queue *q, const struct queue_calls *calls, void *arg)
 {
 	int n = receive_batch(q);
-	int packets = 0;
+	int packets = n > 0 ? read_batch(q, n) : n;
 
-	if (n <= 0)
-		return n;
+	if (packets <= 0)
+		return packets;
 	q->out_len = 0;
-	for (int i = 0; i < n; i++)
-		packets += handle_datagram(
-			q, q->slots[i].iov_base, q->messages[i].msg_len, judge, arg);
+	judge_batch(q, packets, calls, arg);
 	q->stats.packets += (unsigned)packets;
-	if (packets > 0 && before != NULL)
-		before(arg);
 	return send_verdicts(q) == -1 ? -1 : packets;
 }
 

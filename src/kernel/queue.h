@@ -18,12 +18,16 @@ struct queue_options {
 	bool admitted;       /* its packets are of admitted flows */
 };
 
-/* Called for each packet: in `in` everything but the interface's name is filled in; `ifindex` is
- * where it came in, 0 if nowhere. */
-typedef void (*queue_judge)(
-	void *arg, struct engine_packet *in, uint32_t ifindex, struct decision *out);
-/* Called once all of a batch are judged and before the verdicts go out; may be NULL. */
-typedef void (*queue_before_verdicts)(void *arg);
+/* What a batch is asked of, with the caller's argument. */
+struct queue_calls {
+	/* All of a batch, before any of it is judged; all but the interfaces' names is filled in.
+	 * May be NULL. */
+	void (*expect)(void *arg, const struct engine_packet *packets, size_t count);
+	/* Each packet; `ifindex` is where it came in, 0 if nowhere. */
+	void (*judge)(void *arg, struct engine_packet *in, uint32_t ifindex, struct decision *out);
+	/* Once all are judged, and before the verdicts go out. May be NULL. */
+	void (*before_verdicts)(void *arg);
+};
 
 /* Binds the queue and sets it up in one message. NULL with a sentence in `why` (somebody else holds
  * it, no privilege, no kernel support). */
@@ -36,7 +40,7 @@ int queue_fd(const struct queue *q);
  * accept with our bit of the packet's mark cleared; admit as REPEAT with our bit set. Changed SYNs
  * replace the packet. Returns how many packets, 0 if there were none, -1 with errno.
  */
-int queue_run(struct queue *q, queue_judge judge, queue_before_verdicts before, void *arg);
+int queue_run(struct queue *q, const struct queue_calls *calls, void *arg);
 
 struct queue_stats {
 	uint64_t packets;        /* read here */

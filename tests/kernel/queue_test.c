@@ -80,6 +80,8 @@ static struct queue *open_queue(uint32_t copy_range)
 	return q;
 }
 
+static const struct queue_calls calls = {.judge = judge, .before_verdicts = before_verdicts};
+
 /* Reads the queue until `fd` is ready or the time is over; whether it became ready. */
 static bool serve(struct queue *q, struct judge *j, int fd, short events, int timeout_ms)
 {
@@ -90,7 +92,7 @@ static bool serve(struct queue *q, struct judge *j, int fd, short events, int ti
 
 	for (int waited = 0; waited < timeout_ms; waited += 10) {
 		poll(p, 2, 10);
-		assert_int_not_equal(queue_run(q, judge, before_verdicts, j), -1);
+		assert_int_not_equal(queue_run(q, &calls, j), -1);
 		if (p[0].revents != 0)
 			return true;
 	}
@@ -291,7 +293,7 @@ static void test_checksum(void **state)
 	assert_non_null(i);
 	inject_add(i, rst, len);
 	inject_flush(i);
-	assert_int_equal(queue_run(q, judge, before_verdicts, &j), 1);
+	assert_int_equal(queue_run(q, &calls, &j), 1);
 	assert_true(j.last.verify_checksum);
 	assert_true(j.last.hint);
 	inject_close(i);
@@ -330,9 +332,9 @@ static void test_many(void **state)
 	for (int i = 0; i < PACKETS; i++)
 		assert_int_equal(
 			sendto(sender, "x", 1, 0, (const struct sockaddr *)&to, sizeof(to)), 1);
-	assert_int_equal(queue_run(q, judge, before_verdicts, &j), 64);
+	assert_int_equal(queue_run(q, &calls, &j), 64);
 	assert_int_equal(j.before, 1);
-	while (queue_run(q, judge, before_verdicts, &j) > 0)
+	while (queue_run(q, &calls, &j) > 0)
 		;
 	assert_int_equal(j.packets, PACKETS);
 	while (recv(receiver, &c, 1, 0) == 1)
@@ -355,7 +357,7 @@ static void check_copied(uint32_t copy_range, size_t payload, size_t captured)
 	assert_int_equal(
 		sendto(sender, bytes, payload, 0, (const struct sockaddr *)&to, sizeof(to)),
 		(ssize_t)payload);
-	assert_int_equal(queue_run(q, judge, before_verdicts, &j), 1);
+	assert_int_equal(queue_run(q, &calls, &j), 1);
 	assert_int_equal(j.last.on_wire, payload + 28);
 	assert_int_equal(j.last.captured, captured);
 	queue_close(q);
@@ -429,8 +431,8 @@ static unsigned run_forged(struct queue *q, const struct forged *f, size_t len, 
 	struct judge j = {.verdict = VERDICT_ACCEPT};
 
 	send_forged(q, f, len);
-	assert_int_equal(queue_run(q, judge, before_verdicts, &j), packets);
-	while (queue_run(q, judge, before_verdicts, &j) > 0)
+	assert_int_equal(queue_run(q, &calls, &j), packets);
+	while (queue_run(q, &calls, &j) > 0)
 		;
 	return j.packets;
 }
