@@ -156,9 +156,9 @@ static void read_queue(struct worker *w, struct queue *q)
 		n = queue_run(q, &calls, w);
 		if (n < 0)
 			log_error("reading the packet queue failed: %s", strerror(errno));
-		if (n <= 0)
-			break;
 		inject_flush(w->inject);
+		if (n < QUEUE_BATCH)
+			break;
 	}
 }
 

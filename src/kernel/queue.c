@@ -27,7 +27,7 @@
 #include <sys/socket.h>
 
 enum {
-	BATCH = 64,          /* packets a round */
+	BATCH = QUEUE_BATCH, /* packets a round */
 	METADATA_ROOM = 512, /* what the kernel says of a packet besides its bytes */
 	VERDICT_ROOM = 64,   /* a verdict besides a changed packet's bytes */
 	COPY_RANGE_MAX = UINT16_MAX - sizeof(struct nlattr),

@@ -10,6 +10,11 @@
 
 struct queue;
 
+/* What queue_run reads at most; less means that the queue is empty for now. */
+enum {
+	QUEUE_BATCH = 64
+};
+
 struct queue_options {
 	uint16_t number;
 	uint32_t length;     /* packets; at most 32768 */
