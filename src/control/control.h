@@ -51,8 +51,8 @@ struct control_ops {
 	bool (*reload)(void *arg, uint64_t confirm_us, char **message);
 	bool (*confirm)(void *arg, char **message);
 	/*
-	 * Begins to let no new handshake in and returns at once; the daemon stops when its flows
-	 * are gone, or after timeout_us if that is not 0.
+	 * Begins to leave new handshakes alone and returns at once; the daemon stops when those
+	 * under way are done, or after timeout_us if that is not 0.
 	 */
 	bool (*drain)(void *arg, uint64_t timeout_us, char **message);
 };

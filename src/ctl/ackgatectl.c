@@ -46,7 +46,7 @@ static const char usage[] =
 	"  reload [--confirm TIME]  read the configuration again; with TIME, go back to the old\n"
 	"                           one unless `ackgatectl confirm` follows in time\n"
 	"  confirm                  keep what the last reload brought\n"
-	"  drain [TIME]             let nothing new in, stop when all is done or after TIME\n"
+	"  drain [TIME]             finish the handshakes under way, at most for TIME, and stop\n"
 	"\n"
 	"  -s, --socket PATH        the daemon's control socket [/run/ackgate/control.sock]\n"
 	"      --json               for machines\n"
@@ -228,7 +228,8 @@ static enum client_outcome run(const struct command *command, const struct optio
 		return CLIENT_BAD_USAGE;
 	enum client_outcome outcome = client_ask(o->socket, command->name, args, &result, &why);
 	if (outcome != CLIENT_DONE) {
-		complain("%s", why != NULL ? why : "no memory");
+		bool list = why != NULL && strchr(why, '\n') != NULL;
+		complain("%s%s", list ? "refused:\n" : "", why != NULL ? why : "no memory");
 		free(why);
 		return outcome;
 	}

@@ -44,7 +44,8 @@ static void head(const struct show *s, const json_t *status)
 	else
 		page_line(s, TONE_GOOD, "Gate", "enforcing");
 	if (page_true(status, "draining"))
-		page_line(s, TONE_WARN, "", "DRAINING: no new connection is let in");
+		page_line(
+			s, TONE_WARN, "", "DRAINING: stops once the handshakes under way are done");
 	if (confirm_left > 0)
 		page_line(s, TONE_WARN, "", "the last reload is taken back in %s, unless confirmed",
 			units_duration(up, confirm_left));

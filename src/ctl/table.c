@@ -194,7 +194,7 @@ void table_print(struct table *t, FILE *to, size_t width, size_t indent)
 	size_t inner = width > indent ? width - indent : width;
 	struct layout l = lay_out(t, rows, inner);
 
-	if (has_titles(t))
+	if (rows > 0 && has_titles(t))
 		print_row(t, &l, to, indent, NULL);
 	for (size_t r = 0; r < rows; r++)
 		print_row(t, &l, to, indent, &r);
