@@ -20,8 +20,10 @@ struct ruleset {
 	enum ruleset_way way;
 	struct ruleset_host host;
 	struct mnl_socket *watch;
-	long rules; /* in the kernel since the last apply; -1: none was applied */
-	struct ruleset_counts folded;
+	long rules;                   /* in the kernel since the last apply; -1: none was applied */
+	struct ruleset_counts folded; /* of rules that others replaced */
+	/* Of those that are there, when they were last read: somebody may take them away. */
+	struct ruleset_counts seen;
 };
 
 static const struct ruleset_way_ops *const ways[] = {
@@ -149,6 +151,52 @@ static void add_counts(struct ruleset_counts *to, const struct ruleset_counts *f
 	to->untracked += from->untracked;
 }
 
+static uint64_t higher(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static void keep_highest(struct ruleset_counts *of, const struct ruleset_counts *read)
+{
+	for (size_t i = 0; i < REASON_COUNT; i++) {
+		of->drops[i] = higher(of->drops[i], read->drops[i]);
+		of->observed[i] = higher(of->observed[i], read->observed[i]);
+	}
+	for (size_t i = 0; i < POLICY_RULES_MAX; i++)
+		of->rule_drops[i] = higher(of->rule_drops[i], read->rule_drops[i]);
+	of->untracked = higher(of->untracked, read->untracked);
+}
+
+/* False if there is nothing to be read. */
+static bool read_rules(struct ruleset *r, struct ruleset_found *found)
+{
+	if (r->rules < 0 || !ways[r->way]->read(&r->host, found))
+		return false;
+	keep_highest(&r->seen, &found->counts);
+	return true;
+}
+
+static bool clear_way(
+	enum ruleset_way way, const struct ruleset_host *host, char *why, size_t why_size)
+{
+	struct ruleset_found found;
+	/* A way that the machine does not have holds nothing of ours. */
+	if (!ways[way]->read(host, &found) || !found.anything)
+		return true;
+	return ways[way]->remove(host, why, why_size);
+}
+
+/* An earlier process may have gone the other way: no packet is to be judged twice. */
+static void clear_other_way(struct ruleset *r)
+{
+	char why[CLAUSE];
+	struct ruleset_host host = {
+		.exec = r->host.exec, .exec_arg = r->host.exec_arg, .ipv6 = true};
+
+	clear_way(r->way == RULESET_NFTABLES ? RULESET_IPTABLES : RULESET_NFTABLES, &host, why,
+		sizeof(why));
+}
+
 /* What the watch has to say about our own changes, those of programs we ran included. */
 static void forget_own_changes(struct ruleset *r)
 {
@@ -158,8 +206,9 @@ static void forget_own_changes(struct ruleset *r)
 
 int ruleset_apply(struct ruleset *r, const struct ruleset_plan *plan, char *why, size_t why_size)
 {
-	struct ruleset_found before = {0};
+	struct ruleset_found before;
 	struct chains *chains;
+	bool first = r->rules < 0;
 
 	if (!plan_ok(plan, why, why_size))
 		return -1;
@@ -170,12 +219,14 @@ int ruleset_apply(struct ruleset *r, const struct ruleset_plan *plan, char *why,
 	}
 	/* Rules that an earlier process left are taken over with what they let through, but not
 	 * with their counts. */
-	bool counted = r->rules >= 0 && ways[r->way]->read(&r->host, &before);
+	read_rules(r, &before);
 	long rules = ways[r->way]->install(&r->host, chains, why, why_size);
 	if (rules >= 0) {
 		r->rules = rules;
-		if (counted)
-			add_counts(&r->folded, &before.counts);
+		add_counts(&r->folded, &r->seen);
+		r->seen = (struct ruleset_counts){0};
+		if (first)
+			clear_other_way(r);
 	}
 	chains_free(chains);
 	forget_own_changes(r);
@@ -194,19 +245,17 @@ int ruleset_remove(struct ruleset *r, char *why, size_t why_size)
 bool ruleset_intact(struct ruleset *r)
 {
 	struct ruleset_found found;
-	return ways[r->way]->read(&r->host, &found) && (long)found.rules == r->rules;
+	return read_rules(r, &found) && (long)found.rules == r->rules;
 }
 
 int ruleset_counts(struct ruleset *r, struct ruleset_counts *out)
 {
 	struct ruleset_found found;
+	bool known = r->rules < 0 || read_rules(r, &found);
+
 	*out = r->folded;
-	if (r->rules < 0)
-		return 0;
-	if (!ways[r->way]->read(&r->host, &found))
-		return -1;
-	add_counts(out, &found.counts);
-	return 0;
+	add_counts(out, &r->seen);
+	return known ? 0 : -1;
 }
 
 int ruleset_print(enum ruleset_way way, const struct ruleset_plan *plan, FILE *to)
@@ -222,16 +271,12 @@ int ruleset_print(enum ruleset_way way, const struct ruleset_plan *plan, FILE *t
 	return ok ? 0 : -1;
 }
 
-/* A way that the machine does not have holds nothing of ours. */
 int ruleset_purge(ruleset_exec exec, void *exec_arg, char *why, size_t why_size)
 {
+	struct ruleset_host host = {.exec = exec, .exec_arg = exec_arg, .ipv6 = true};
 	bool ok = true;
-	for (size_t way = 0; way < sizeof(ways) / sizeof(ways[0]); way++) {
-		struct ruleset_host host = {.exec = exec, .exec_arg = exec_arg, .ipv6 = true};
-		struct ruleset_found found;
-		if (ways[way]->read(&host, &found) && found.rules > 0)
-			ok &= ways[way]->remove(&host, why, why_size);
-	}
+	for (enum ruleset_way way = RULESET_NFTABLES; way <= RULESET_IPTABLES; way++)
+		ok &= clear_way(way, &host, why, why_size);
 	return ok ? 0 : -1;
 }
 

@@ -177,12 +177,22 @@ static size_t count_rules(const struct everything *e)
 	return rules;
 }
 
+static bool any_chains(const struct everything *e)
+{
+	for (size_t f = 0; f < FAMILIES; f++)
+		for (size_t t = 0; t < IPTABLES_TABLES; t++)
+			if (e->part[f][t].chains.count > 0)
+				return true;
+	return false;
+}
+
 static bool read_tables(const struct ruleset_host *host, struct ruleset_found *out)
 {
 	struct everything there;
 	*out = (struct ruleset_found){0};
 	bool ok = list_everything(host, &there, &out->counts);
 	out->rules = count_rules(&there);
+	out->anything = any_chains(&there);
 	free_everything(&there);
 	return ok;
 }

@@ -386,7 +386,7 @@ static bool read_table(const struct ruleset_host *host, struct ruleset_found *ou
 	json_t *item;
 
 	(void)host;
-	*out = (struct ruleset_found){0};
+	*out = (struct ruleset_found){.anything = root != NULL};
 	if (root == NULL)
 		return false;
 	json_array_foreach(json_object_get(root, "nftables"), i, item)

@@ -7,7 +7,8 @@
 
 /* What of ours is in the kernel. */
 struct ruleset_found {
-	size_t rules; /* those that lead to our chains included */
+	bool anything; /* be it empty */
+	size_t rules;  /* those that lead to our chains included */
 	struct ruleset_counts counts;
 };
 

@@ -187,6 +187,14 @@ static void dropped_and_counted(enum ruleset_way way)
 	assert_int_equal(apply(r, &second_policy), 0);
 	assert_int_equal(ruleset_counts(r, &after), 0);
 	assert_true(after.drops[REASON_no_flow] >= before.drops[REASON_no_flow]);
+
+	/* Counters that others take away with the rules are not forgotten. */
+	netns_sh("nft flush ruleset");
+	ruleset_counts(r, &after);
+	assert_true(after.drops[REASON_no_flow] >= before.drops[REASON_no_flow]);
+	assert_int_equal(apply(r, &second_policy), 0);
+	assert_int_equal(ruleset_counts(r, &after), 0);
+	assert_true(after.drops[REASON_no_flow] >= before.drops[REASON_no_flow]);
 	remove_all(r);
 	close(client);
 	close(server);
@@ -229,6 +237,27 @@ static void test_iptables(void **state)
 	taken_over_and_purged(RULESET_IPTABLES);
 }
 
+/* What a crashed process left goes, whichever way it went. */
+static void instead_of_the_other(enum ruleset_way left, enum ruleset_way way)
+{
+	close(netns_new());
+	struct ruleset *crashed = open_or_skip(left);
+	assert_int_equal(apply(crashed, &second_policy), 0);
+	struct ruleset *r = open_or_skip(way);
+	assert_int_equal(apply(r, &first_policy), 0);
+	assert_true(ruleset_intact(r));
+	assert_false(ruleset_intact(crashed));
+	ruleset_close(crashed);
+	remove_all(r);
+}
+
+static void test_one_way_at_a_time(void **state)
+{
+	(void)state;
+	instead_of_the_other(RULESET_NFTABLES, RULESET_IPTABLES);
+	instead_of_the_other(RULESET_IPTABLES, RULESET_NFTABLES);
+}
+
 static void test_one_family_refused_changes_none(void **state)
 {
 	(void)state;
@@ -260,6 +289,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nftables),
 		cmocka_unit_test(test_iptables),
+		cmocka_unit_test(test_one_way_at_a_time),
 		cmocka_unit_test(test_one_family_refused_changes_none),
 		cmocka_unit_test(test_what_is_missing_is_named),
 	};
