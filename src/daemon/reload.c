@@ -99,7 +99,7 @@ static struct config *build(struct daemon *d, struct config_errors *errors)
 	struct config_source *sources = helper_read_config(d->helper, &count, errors);
 	struct config *next = sources ? config_parse(sources, count, d->config, errors) : NULL;
 
-	config_sources_free(sources, count);
+	helper_free_sources(sources, count);
 	if (next)
 		config_keep_restart_keys(d->config, next, name_kept, d);
 	return next;
