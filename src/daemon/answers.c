@@ -196,14 +196,28 @@ static json_t *answer_status(void *arg)
 	return json;
 }
 
+static void log_json(const char *name, json_t *value)
+{
+	char line[1024];
+	char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	if (!text)
+		return;
+	snprintf(line, sizeof(line), "status: %s %s", name, text);
+	log_text(LOG_LEVEL_NOTICE, line);
+	free(text);
+}
+
+/* Sections and rules a line each. */
 void answers_log_status(struct daemon *d)
 {
 	json_t *status = answer_status(d);
-	char *text = status ? json_dumps(status, JSON_COMPACT) : NULL;
+	const char *key;
+	json_t *value, *rule;
+	size_t i;
 
-	if (text)
-		log_text(LOG_LEVEL_NOTICE, text);
-	free(text);
+	json_object_foreach(status, key, value) if (strcmp(key, "rules") != 0) log_json(key, value);
+	json_array_foreach(json_object_get(status, "rules"), i, rule) log_json("rule", rule);
 	json_decref(status);
 }
 
