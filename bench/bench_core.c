@@ -18,11 +18,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
-	BATCH = 256,   /* packets between two readings of the clock */
-	ROUND = 16,    /* packets announced and judged in one go */
-	STEPS_MAX = 3, /* packets of a handshake */
+	BATCH = 4 * ENGINE_BATCH, /* packets between two readings of the clock */
+	STEPS_MAX = 3,            /* packets of a handshake */
 	RUNS_MAX = 99,
 	SYN_SENT_S = 60, /* the shorter, the faster flows must come to keep a million standing */
 	RSS_LIMIT_MIB = 96,
@@ -190,8 +190,8 @@ static uint64_t judge_batch(
 	uint64_t start = cpu_ns();
 
 	for (unsigned i = 0; i < BATCH; i++) {
-		if (i % ROUND == 0)
-			engine_expect(b->engine, &in[i], ROUND);
+		if (i % ENGINE_BATCH == 0)
+			engine_expect(b->engine, &in[i], ENGINE_BATCH);
 		engine_packet(b->engine, &in[i], b->now_us, &decision);
 		unexpected += decision.verdict != expected;
 	}
@@ -378,7 +378,12 @@ static struct options read_options(int argc, char **argv)
 /* As the daemon does. */
 static void ask_for_large_pages(void *start, size_t size)
 {
-	(void)madvise(start, size, MADV_HUGEPAGE);
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t from = ((uintptr_t)start + page - 1) & ~(page - 1);
+	uintptr_t to = ((uintptr_t)start + size) & ~(page - 1);
+
+	if (from < to)
+		madvise((void *)from, to - from, MADV_HUGEPAGE);
 }
 
 int main(int argc, char **argv)
