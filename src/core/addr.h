@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* An IPv6 address in network order, or an IPv4 one mapped into ::ffff:0:0/96 (RFC 4291, 2.5.5.2). */
+/* An IPv6 address in network order, or an IPv4 one mapped into ::ffff:0:0/96 (RFC 4291, 2.5.5.2).
+ */
 struct addr {
 	uint8_t b[16];
 };
@@ -18,7 +19,8 @@ struct addr_range {
 	struct addr last;
 };
 
-/* One connection as the gate's hooks see it: the server's address is the one after DNAT. Ports in host order. */
+/* One connection as the gate's hooks see it: the server's address is the one after DNAT. Ports in
+ * host order. */
 struct tuple {
 	struct addr client;
 	struct addr server;
@@ -51,7 +53,8 @@ static inline bool addr_in_range(const struct addr *a, const struct addr_range *
 	       memcmp(a->b, r->last.b, 16) <= 0;
 }
 
-/* The address with all but its first `bits` bits cleared; bits counts within the address's own family. */
+/* The address with all but its first `bits` bits cleared; bits counts within the address's own
+ * family. */
 static inline struct addr addr_prefix(const struct addr *a, unsigned bits)
 {
 	struct addr p = *a;
