@@ -176,7 +176,7 @@ uint32_t flow_find(struct flow_table *t, const struct addr *src, uint16_t src_po
 
 	t->looked_up.ends = (struct tuple){*src, *dst, src_port, dst_port};
 	t->looked_up.hash = hash;
-	for (;; line = line_after(t, line)) {
+	for (uint32_t walked = 0; walked <= t->line_mask; walked++) {
 		for (unsigned i = 0; i < PER_LINE; i++) {
 			uint32_t number = line->entry[i] & t->number_mask;
 			const struct tuple *tuple = &t->flows[number].tuple;
@@ -194,7 +194,10 @@ uint32_t flow_find(struct flow_table *t, const struct addr *src, uint16_t src_po
 		}
 		if (line->beyond == 0)
 			return 0;
+		line = line_after(t, line);
 	}
+	/* In a small table every line may have been full once. */
+	return 0;
 }
 
 static void prefetch(const void *p)
