@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/policy.h"
+
+#define V4(w, x, y, z)                                                                             \
+	{                                                                                          \
+		.b = { [10] = 0xff, [11] = 0xff, [12] = (w), [13] = (x), [14] = (y), [15] = (z) }  \
+	}
+#define V6(first, last)                                                                            \
+	{                                                                                          \
+		.b = { [0] = (first), [15] = (last) }                                              \
+	}
+
+static const struct addr_range office[] = {
+	{V4(10, 0, 0, 0), V4(10, 0, 255, 255)}, {V6(0xfd, 0), V6(0xfd, 9)}};
+static const struct addr_range any4[] = {{V4(0, 0, 0, 0), V4(255, 255, 255, 255)}};
+static const struct addr_range any6[] = {
+	{V6(0, 0), {.b = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+			    0xff, 0xff, 0xff, 0xff}}}};
+static const struct addr_range one[] = {{V4(192, 0, 2, 1), V4(192, 0, 2, 1)}};
+static const struct port_range ssh[] = {{22, 22}};
+static const struct port_range web[] = {{80, 80}, {443, 443}, {8000, 8099}};
+static const char lan[][POLICY_IFNAME] = {"eth0", "wlan0"};
+
+static const struct policy_rule rules[] = {
+	{.name = "ssh-office",
+		.slot = 4,
+		.from = office,
+		.from_count = 2,
+		.port = ssh,
+		.port_count = 1},
+	{.name = "ssh-lan",
+		.slot = 5,
+		.port = ssh,
+		.port_count = 1,
+		.interface = lan,
+		.interface_count = 2},
+	{.name = "web", .slot = 2, .to = one, .to_count = 1, .port = web, .port_count = 3},
+	{.name = "four", .slot = 0, .from = any4, .from_count = 1, .port = web, .port_count = 3},
+	{.name = "six", .slot = 1, .to = any6, .to_count = 1},
+};
+static const struct policy policy = {.rules = rules, .rule_count = 5};
+
+static void the_first_match_decides(void **state)
+{
+	static const struct {
+		struct addr client, server;
+		uint16_t port;
+		const char *interface;
+		const char *rule;
+	} rows[] = {
+		{V4(10, 0, 5, 5), V4(192, 0, 2, 9), 22, "eth1", "ssh-office"},
+		{V4(10, 0, 255, 255), V4(192, 0, 2, 9), 22, "eth1", "ssh-office"},
+		{V4(10, 1, 0, 0), V4(192, 0, 2, 9), 22, "eth1", NULL},
+		{V4(10, 1, 0, 0), V4(192, 0, 2, 9), 22, "wlan0", "ssh-lan"},
+		{V4(10, 1, 0, 0), V4(192, 0, 2, 9), 22, "wlan01", NULL},
+		{V4(10, 1, 0, 0), V4(192, 0, 2, 9), 22, NULL, "ssh-lan"},
+		{V6(0xfd, 5), V6(0x20, 1), 22, "eth1", "ssh-office"},
+		{V6(0xfd, 10), V6(0x20, 1), 22, "eth1", "six"},
+		{V4(10, 0, 0, 1), V4(192, 0, 2, 1), 80, "eth1", "web"},
+		{V4(10, 0, 0, 1), V4(192, 0, 2, 2), 80, "eth1", "four"},
+		{V4(10, 0, 0, 1), V4(192, 0, 2, 1), 8099, "eth1", "web"},
+		{V4(10, 0, 0, 1), V4(192, 0, 2, 1), 8100, "eth1", NULL},
+		{V4(10, 0, 0, 1), V4(192, 0, 2, 1), 81, "eth1", NULL},
+		{V6(0x20, 2), V6(0x20, 1), 80, "eth1", "six"},
+		{V6(0x20, 2), V6(0x20, 1), 25, "eth1", "six"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct policy_rule *r = policy_match(
+			&policy, &rows[i].client, &rows[i].server, rows[i].port, rows[i].interface);
+
+		if (!rows[i].rule)
+			assert_null(r);
+		else
+			assert_string_equal(r ? r->name : "none", rows[i].rule);
+	}
+}
+
+static void slots_name_rules(void **state)
+{
+	(void)state;
+	assert_ptr_equal(policy_rule_by_slot(&policy, 2), &rules[2]);
+	assert_ptr_equal(policy_rule_by_slot(&policy, 0), &rules[3]);
+	assert_null(policy_rule_by_slot(&policy, 3));
+	assert_null(policy_rule_by_slot(&policy, POLICY_NO_SLOT));
+}
+
+static void a_policy_without_rules_matches_nothing(void **state)
+{
+	static const struct policy none;
+	static const struct addr a = V4(10, 0, 0, 1);
+
+	(void)state;
+	assert_null(policy_match(&none, &a, &a, 80, NULL));
+	assert_null(policy_rule_by_slot(&none, 0));
+}
+
+static void prefixes_count_in_their_own_family(void **state)
+{
+	static const struct addr four = V4(10, 1, 2, 3);
+	static const struct {
+		unsigned bits;
+		struct addr prefix;
+	} rows[] = {
+		{32, V4(10, 1, 2, 3)},
+		{24, V4(10, 1, 2, 0)},
+		{23, V4(10, 1, 2, 0)},
+		{15, V4(10, 0, 0, 0)},
+		{0, V4(0, 0, 0, 0)},
+	};
+	static const struct addr six = {.b = {0x20, 1, 0xd, 0xb8, 1, 2, 3, 0xff, 5}};
+	struct addr p;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		p = addr_prefix(&four, rows[i].bits);
+		assert_true(addr_equal(&p, &rows[i].prefix));
+	}
+	p = addr_prefix(&six, 60);
+	assert_int_equal(p.b[6], 3);
+	assert_int_equal(p.b[7], 0xf0);
+	assert_int_equal(p.b[8], 0);
+	p = addr_prefix(&six, 128);
+	assert_true(addr_equal(&p, &six));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_first_match_decides),
+		cmocka_unit_test(slots_name_rules),
+		cmocka_unit_test(a_policy_without_rules_matches_nothing),
+		cmocka_unit_test(prefixes_count_in_their_own_family),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
