@@ -17,12 +17,15 @@ static bool port_listed(uint16_t port, const struct port_range *list, size_t cou
 	return count == 0;
 }
 
+/* lo is for rules that name it. */
 static bool interface_listed(const char *name, const struct policy_rule *r)
 {
+	if (r->interface_count == 0)
+		return !name || strcmp(name, "lo") != 0;
 	for (size_t i = 0; i < r->interface_count; i++)
 		if (!name || strcmp(name, r->interface[i]) == 0)
 			return true;
-	return r->interface_count == 0;
+	return false;
 }
 
 const struct policy_rule *policy_match(const struct policy *p, const struct addr *client,

@@ -328,18 +328,14 @@ static void build_gate_client(struct chains *c, const struct policy_rule *r)
 	add_goto(c, to, (struct chain_match){0}, ask_of(c, r, CHAIN_ASK));
 }
 
-/* A SYN-ACK sent again after the connection was admitted, or of a connection that is left alone. */
-static void add_standing_syn_ack(struct chains *c, size_t chain)
-{
-	add_do(c, chain, (struct chain_match){IS_SYN_ACK, .connection_bit = CHAIN_BIT_SET},
-		CHAIN_DO_RETURN);
-}
-
 static void build_gate_server(struct chains *c, const struct policy_rule *r)
 {
 	size_t to = rule_chain(c, r, CHAIN_SERVER_SIDE);
 
-	add_standing_syn_ack(c, to);
+	/* The third ACK was lost behind us; or the server takes a SYN that came over a standing
+	 * connection, and user space has to unmark the entry. Nobody is cut if user space is gone. */
+	add_goto(c, to, (struct chain_match){IS_SYN_ACK, .connection_bit = CHAIN_BIT_SET},
+		CHAIN_ASK_SYN_OPEN);
 	/* Bad flags among them; a SYN-ACK that answers an older SYN, which must reach the client
 	 * (RFC 9293, 3.5.1). */
 	add_jump(c, to, (struct chain_match){.states = CHAIN_INVALID},
@@ -359,7 +355,9 @@ static void build_refusal(struct chains *c, const struct policy_rule *r)
 	add_do(c, client, (struct chain_match){.states = CHAIN_UNTRACKED}, CHAIN_DO_RETURN);
 	add_drop(c, client, r, (struct chain_match){0}, REASON_rule);
 
-	add_standing_syn_ack(c, server);
+	/* Of a connection that stood before the rule did. */
+	add_do(c, server, (struct chain_match){IS_SYN_ACK, .connection_bit = CHAIN_BIT_SET},
+		CHAIN_DO_RETURN);
 	/* The server's word that the connection stood before conntrack did. */
 	add_jump(c, server, (struct chain_match){.states = CHAIN_NEW},
 		ask_of(c, r, CHAIN_STRAYS_SERVER));
