@@ -58,12 +58,11 @@ static inline bool addr_in_range(const struct addr *a, const struct addr_range *
 static inline struct addr addr_prefix(const struct addr *a, unsigned bits)
 {
 	struct addr p = *a;
-	if (addr_is_v4(a))
-		bits += 96;
-	for (unsigned i = 0; i < 16; i++) {
-		unsigned keep = bits > i * 8 ? bits - i * 8 : 0;
-		if (keep < 8)
-			p.b[i] &= (uint8_t)(0xff00u >> keep);
+	unsigned keep = addr_is_v4(a) ? bits + 96 : bits;
+
+	if (keep < 128) {
+		p.b[keep / 8] &= (uint8_t)(0xff00u >> keep % 8);
+		memset(p.b + keep / 8 + 1, 0, 15 - keep / 8);
 	}
 	return p;
 }

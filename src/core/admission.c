@@ -214,7 +214,8 @@ void engine_abandon(struct engine *e, uint32_t number, enum cause cause, struct 
 static bool within_limits(struct engine *e, const struct policy_rule *rule, const struct tuple *t,
 	uint64_t now_us, struct decision *out)
 {
-	struct addr source = engine_source(e, &t->client);
+	bool by_source = rule->syn_rate.per_s || rule->connections_per_source;
+	struct addr source = by_source ? engine_source(e, &t->client) : t->client;
 	struct limiter *limiter = e->shared->limiter;
 	enum reason reason = REASON_NONE;
 

@@ -114,6 +114,14 @@ struct flow *flow_at(struct flow_table *t, uint32_t number)
 	return &t->flows[number];
 }
 
+static uint64_t ipv4_end(const struct addr *a, uint16_t port)
+{
+	uint32_t address;
+
+	memcpy(&address, a->b + 12, sizeof(address));
+	return (uint64_t)address << 16 | port;
+}
+
 /* Both ends in an order of their own, so that either direction gives the same bytes. */
 static uint64_t hash_of(const struct flow_table *t, const struct addr *a, uint16_t a_port,
 	const struct addr *b, uint16_t b_port)
@@ -122,7 +130,15 @@ static uint64_t hash_of(const struct flow_table *t, const struct addr *a, uint16
 		struct addr low, high;
 		uint16_t low_port, high_port;
 	} key;
-	int order = memcmp(a->b, b->b, sizeof(a->b));
+	int order;
+
+	if (addr_is_v4(a)) {
+		uint64_t x = ipv4_end(a, a_port), y = ipv4_end(b, b_port);
+		uint64_t ends[2] = {x < y ? x : y, x < y ? y : x};
+
+		return siphash13(ends, sizeof(ends), &t->key);
+	}
+	order = memcmp(a->b, b->b, sizeof(a->b));
 
 	if (order > 0 || (order == 0 && a_port > b_port)) {
 		key.low = *b;

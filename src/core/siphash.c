@@ -28,7 +28,14 @@ static inline uint64_t last_word(const uint8_t *rest, size_t len)
 	return word;
 }
 
-static inline void rounds(struct state *s, unsigned count)
+/* The number of rounds is a constant where these are called: a copy for each unrolls them. */
+#ifdef __GNUC__
+#define ALWAYS_INLINE __attribute__((always_inline))
+#else
+#define ALWAYS_INLINE
+#endif
+
+static inline ALWAYS_INLINE void rounds(struct state *s, unsigned count)
 {
 	while (count-- > 0) {
 		s->v0 += s->v1;
@@ -51,7 +58,7 @@ static inline void compress(struct state *s, uint64_t word, unsigned count)
 	s->v0 ^= word;
 }
 
-static inline uint64_t hash(
+static inline ALWAYS_INLINE uint64_t hash(
 	const uint8_t *p, size_t len, const struct siphash_key *key, unsigned c, unsigned d)
 {
 	struct state s = {
