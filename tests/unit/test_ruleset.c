@@ -20,7 +20,7 @@
 	}
 
 enum {
-	LINES = 8,
+	LINES = 10,
 	RULES = 3,
 	MARK = 0x40000000
 };
