@@ -23,9 +23,17 @@ static bool interface_listed(const char *name, const struct policy_rule *r)
 	if (r->interface_count == 0)
 		return !name || strcmp(name, "lo") != 0;
 	for (size_t i = 0; i < r->interface_count; i++)
-		if (!name || strcmp(name, r->interface[i]) == 0)
+		if (name ? strcmp(name, r->interface[i]) == 0 : r->mode == MODE_GATE)
 			return true;
 	return false;
+}
+
+static bool ends_listed(const struct policy_rule *r, const struct addr *client,
+	const struct addr *server, uint16_t server_port)
+{
+	return port_listed(server_port, r->port, r->port_count) &&
+	       addr_listed(client, r->from, r->from_count) &&
+	       addr_listed(server, r->to, r->to_count);
 }
 
 const struct policy_rule *policy_match(const struct policy *p, const struct addr *client,
@@ -34,12 +42,26 @@ const struct policy_rule *policy_match(const struct policy *p, const struct addr
 	for (size_t i = 0; i < p->rule_count; i++) {
 		const struct policy_rule *r = &p->rules[i];
 
-		if (port_listed(server_port, r->port, r->port_count) &&
-			addr_listed(client, r->from, r->from_count) &&
-			addr_listed(server, r->to, r->to_count) && interface_listed(interface, r))
+		if (ends_listed(r, client, server, server_port) && interface_listed(interface, r))
 			return r;
 	}
 	return NULL;
+}
+
+bool policy_may_judge(const struct policy *p, const struct addr *client, const struct addr *server,
+	uint16_t server_port)
+{
+	for (size_t i = 0; i < p->rule_count; i++) {
+		const struct policy_rule *r = &p->rules[i];
+
+		if (!ends_listed(r, client, server, server_port))
+			continue;
+		if (r->mode != MODE_ACCEPT)
+			return true;
+		if (r->interface_count == 0)
+			return false;
+	}
+	return false;
 }
 
 const struct policy_rule *policy_rule_by_slot(const struct policy *p, uint16_t slot)

@@ -100,11 +100,16 @@ struct policy {
 };
 
 /*
- * The first rule that a packet from client to server:port, come in by `interface` (NULL: not known,
- * which rules with interfaces take for a match), falls under; NULL if none.
+ * The first rule that a packet from client to server:port, come in by `interface`, falls under;
+ * NULL if none. An interface that is not known (NULL) fits the gates that name one, since what they
+ * let in has replies, and no other rule that does.
  */
 const struct policy_rule *policy_match(const struct policy *p, const struct addr *client,
 	const struct addr *server, uint16_t server_port, const char *interface);
+
+/* Whether some rule would judge a connection that may have come in by any interface. */
+bool policy_may_judge(const struct policy *p, const struct addr *client, const struct addr *server,
+	uint16_t server_port);
 
 /* The rule that holds a slot now; NULL if it was removed. */
 const struct policy_rule *policy_rule_by_slot(const struct policy *p, uint16_t slot);

@@ -188,11 +188,7 @@ int daemon_apply_rules(struct daemon *d, const struct config *c, char *why, size
 
 static bool named_by_rule(void *arg, const struct tuple *t)
 {
-	const struct policy *policy = arg;
-	const struct policy_rule *rule =
-		policy_match(policy, &t->client, &t->server, t->server_port, NULL);
-
-	return rule && rule->mode != MODE_ACCEPT;
+	return policy_may_judge(arg, &t->client, &t->server, t->server_port);
 }
 
 long daemon_adopt(struct daemon *d, const struct config *c)

@@ -124,6 +124,17 @@ static struct chain_match rule_match(
 	return (struct chain_match){.rule = r, .side = side, .lo = lo_of(c, r, side)};
 }
 
+/*
+ * Which interface a connection came in by is not seen in its replies, so rules that name one are
+ * looked at for their replies only if there are any to judge: those of a gate. What such a rule
+ * leaves alone is told by the connection's mark.
+ */
+static bool passed_over(const struct policy_rule *r, enum chain_side side)
+{
+	return side == CHAIN_SERVER_SIDE && count_lo(r) < r->interface_count &&
+	       r->mode != MODE_GATE;
+}
+
 /* All rules in the file's order, each leading to its own chain. */
 static void add_rules(struct chains *c, size_t chain, enum chain_side side)
 {
@@ -133,6 +144,8 @@ static void add_rules(struct chains *c, size_t chain, enum chain_side side)
 	for (size_t i = 0; i < p->rule_count; i++) {
 		const struct policy_rule *r = &p->rules[i];
 		struct chain_match m = rule_match(c, r, side);
+		if (passed_over(r, side))
+			continue;
 		if (r->mode != MODE_ACCEPT)
 			add_goto(c, chain, m, rule_chain(c, r, side));
 		else if (mark_passed)
@@ -288,7 +301,7 @@ static void build_full(struct chains *c, enum chain_id chain, bool client, bool 
 			step.match = rule_match(c, r, CHAIN_CLIENT_SIDE);
 			chains_add(c, chain, step);
 		}
-		if (server) {
+		if (server && (is_full(r) || count_lo(r) == r->interface_count)) {
 			step.match = rule_match(c, r, CHAIN_SERVER_SIDE);
 			chains_add(c, chain, step);
 		}
