@@ -358,24 +358,45 @@ static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_
 		e, number, from, outcome.act == HS_RESTART || refreshes(engine_list_of(f)), now_us);
 }
 
+/* False if the SYN is not of this shard. */
+static bool take_unreachable(struct engine *e, const struct unreachable *u, struct effects *out)
+{
+	const struct tuple *t = &u->tuple;
+	enum hs_side side = HS_FROM_CLIENT;
+	uint32_t number =
+		flow_find(e->table, &t->client, t->client_port, &t->server, t->server_port, &side);
+	struct flow *f = number ? flow_at(e->table, number) : NULL;
+
+	if (!f || side != HS_FROM_CLIENT)
+		return false;
+	if (f->hs.state == HS_SYN_SENT && u->seq == f->hs.client_isn &&
+		!(f->hs.flags & (HS_OVER | HS_UNREACHABLE))) {
+		engine_failed(e, f, CAUSE_unreachable, &u->from, out);
+		f->hs.flags |= HS_UNREACHABLE;
+	}
+	return true;
+}
+
+void engine_unreachable(struct engine *e, const struct unreachable *u, struct effects *out)
+{
+	out->count = 0;
+	take_unreachable(e, u, out);
+}
+
 /*
- * An ICMP error about a client's SYN: the handshake has failed, and who says so is known. It
- * travels on in any case. But it need not be true, and the client may try on (RFC 1122, 4.2.3.9):
- * the flow keeps its place among the half-open, and its server the RST it gets in the end.
+ * An ICMP error about a client's SYN: the handshake has failed unless a SYN-ACK still comes, and
+ * who says so is known. It travels on in any case.
  */
 static void judge_icmp(struct engine *e, const struct addr *from, struct decision *out)
 {
-	const struct segment *quoted = &out->segment;
-	enum hs_side side;
-	uint32_t number = flow_find(
-		e->table, &quoted->src, quoted->src_port, &quoted->dst, quoted->dst_port, &side);
-	struct flow *f = number ? flow_at(e->table, number) : NULL;
+	struct unreachable u = {
+		.tuple = tuple_of(&out->segment, HS_FROM_CLIENT),
+		.seq = out->segment.seq,
+		.from = *from,
+	};
 
-	if (!f || side != HS_FROM_CLIENT || f->hs.state != HS_SYN_SENT ||
-		quoted->seq != f->hs.client_isn || f->hs.flags & (HS_OVER | HS_UNREACHABLE))
-		return;
-	engine_failed(e, f, CAUSE_unreachable, from, &out->effects);
-	f->hs.flags |= HS_UNREACHABLE;
+	if (!take_unreachable(e, &u, &out->effects))
+		engine_effect(&out->effects, EFFECT_PASS_ON)->unreachable = u;
 }
 
 static void judge_bad_flags(struct engine *e, const struct engine_packet *in, uint32_t number,

@@ -55,6 +55,8 @@ enum effect_type {
 	EFFECT_CT_UNMARK, /* clear our bit of its mark */
 	EFFECT_SEND,      /* these bytes, by a raw socket */
 	EFFECT_REPORT,    /* for the log and the list of failures */
+	EFFECT_PASS_ON, /* this word about a SYN that is not of this shard: to engine_unreachable of
+			   the others */
 };
 
 struct report {
@@ -66,6 +68,13 @@ struct report {
 	struct addr from;   /* CAUSE_unreachable: who said so */
 };
 
+/* An ICMP error says that a client's SYN can't reach its server. */
+struct unreachable {
+	struct tuple tuple;
+	uint32_t seq;     /* of the SYN */
+	struct addr from; /* who says so */
+};
+
 struct effect {
 	enum effect_type type;
 	union {
@@ -75,6 +84,7 @@ struct effect {
 			uint8_t len;
 		} send;
 		struct report report;
+		struct unreachable unreachable;
 	};
 };
 
@@ -190,6 +200,12 @@ void engine_packet(
 /* Lets flows expire that are due. True if there was not room for all effects: carry them out and
  * call again. */
 bool engine_expire(struct engine *e, uint64_t now_us, struct effects *out);
+
+/*
+ * A word that came to another shard, since its packet came from a router's address: if the SYN is
+ * of this one, its handshake has failed.
+ */
+void engine_unreachable(struct engine *e, const struct unreachable *u, struct effects *out);
 
 /* Conntrack says that an admitted connection has ended. */
 void engine_ended(struct engine *e, const struct tuple *t);

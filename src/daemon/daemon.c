@@ -23,6 +23,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -203,9 +204,17 @@ long daemon_adopt(struct daemon *d, const struct config *c)
 
 static bool open_workers(struct daemon *d, char *why, size_t why_size)
 {
-	struct worker_setup setup = {
-		.config = d->config, .shared = d->shared, .workers = workers_of(d->config)};
+	struct worker_setup setup = {.config = d->config,
+		.shared = d->shared,
+		.workers = workers_of(d->config),
+		.pass_on = -1};
 
+	if (setup.workers > 1 && pipe2(d->pass_on, O_CLOEXEC | O_NONBLOCK) != 0) {
+		snprintf(why, why_size, "can't make a pipe: %s", strerror(errno));
+		return false;
+	}
+	if (setup.workers > 1)
+		setup.pass_on = d->pass_on[1];
 	for (unsigned i = 0; i < setup.workers; i++) {
 		setup.index = i;
 		if (getrandom(&setup.key, sizeof(setup.key), 0) != (ssize_t)sizeof(setup.key)) {
@@ -407,6 +416,9 @@ static void close_all(struct daemon *d)
 	if (d->conntrack)
 		conntrack_close(d->conntrack);
 	ruleset_close(d->ruleset);
+	for (int i = 0; i < 2; i++)
+		if (d->pass_on[i] >= 0)
+			close(d->pass_on[i]);
 	if (d->netns_lock >= 0)
 		close(d->netns_lock);
 	helper_stop(d->helper);
@@ -417,8 +429,11 @@ static void close_all(struct daemon *d)
 
 int daemon_run(const struct cmdline *options)
 {
-	struct daemon d = {
-		.options = options, .netns_lock = -1, .generation = 1, .started_us = worker_now()};
+	struct daemon d = {.options = options,
+		.netns_lock = -1,
+		.pass_on = {-1, -1},
+		.generation = 1,
+		.started_us = worker_now()};
 	char why[WHY] = "";
 	int status = EXIT_SYSTEM;
 

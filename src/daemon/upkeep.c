@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	WHY = 512,
@@ -175,6 +176,33 @@ static void on_rules_changed(evutil_socket_t fd, short what, void *arg)
 		event_add(d->mend_timer, &soon);
 }
 
+static void tell_unreachable(const struct worker_view *view, void *arg)
+{
+	struct effects effects;
+
+	engine_unreachable(view->engine, arg, &effects);
+	worker_carry_out(view->worker, &effects);
+}
+
+static void on_passed_on(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	struct unreachable u;
+
+	(void)what;
+	/* Written whole and in one piece (PIPE_BUF), so read whole. */
+	while (read(fd, &u, sizeof(u)) == (ssize_t)sizeof(u))
+		daemon_call_all(d, tell_unreachable, &u);
+}
+
+static bool watch_passed_on(struct daemon *d)
+{
+	if (d->pass_on[0] < 0)
+		return true;
+	d->pass_on_event = event_new(d->base, d->pass_on[0], EV_READ | EV_PERSIST, on_passed_on, d);
+	return d->pass_on_event && event_add(d->pass_on_event, NULL) == 0;
+}
+
 static bool workers_go_round(struct daemon *d)
 {
 	uint64_t now = worker_now();
@@ -262,7 +290,8 @@ bool upkeep_start(struct daemon *d, char *why, size_t why_size)
 
 	d->intact_checked_us = d->reconciled_us = worker_now();
 	d->second_timer = event_new(d->base, -1, EV_PERSIST, on_second, d);
-	if (!d->second_timer || event_add(d->second_timer, &second) != 0 || !watch_rules(d)) {
+	if (!d->second_timer || event_add(d->second_timer, &second) != 0 || !watch_rules(d) ||
+		!watch_passed_on(d)) {
 		snprintf(why, why_size, "can't set up the main event loop");
 		return false;
 	}
@@ -272,13 +301,13 @@ bool upkeep_start(struct daemon *d, char *why, size_t why_size)
 
 void upkeep_stop(struct daemon *d)
 {
-	struct event *events[] = {d->second_timer, d->watch_event, d->mend_timer};
+	struct event *events[] = {d->second_timer, d->watch_event, d->mend_timer, d->pass_on_event};
 
 	stop_listening_for_ends(d);
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
 		if (events[i])
 			event_free(events[i]);
-	d->second_timer = d->watch_event = d->mend_timer = NULL;
+	d->second_timer = d->watch_event = d->mend_timer = d->pass_on_event = NULL;
 	for (size_t i = 0; i < d->note_count; i++)
 		free(d->notes[i]);
 	d->note_count = 0;

@@ -44,6 +44,7 @@ struct worker {
 
 	struct event_base *base;
 	struct event *events[QUEUES + 2];
+	int pass_on;
 	int wake; /* eventfd */
 	pthread_t thread;
 	bool running;
@@ -92,6 +93,13 @@ static void take_report(struct worker *w, const struct report *r)
 	log_refused(r, rule_name(w, r->slot));
 }
 
+/* A full pipe loses it: the handshake's failure is then told by its time-out. */
+static void pass_on(const struct worker *w, const struct unreachable *u)
+{
+	if (w->pass_on >= 0 && write(w->pass_on, u, sizeof(*u)) < 0 && errno != EAGAIN)
+		log_debug("an ICMP error could not be passed on: %s", strerror(errno));
+}
+
 static void queue_effects(struct worker *w, const struct effects *effects)
 {
 	for (size_t i = 0; i < effects->count; i++) {
@@ -109,6 +117,9 @@ static void queue_effects(struct worker *w, const struct effects *effects)
 			break;
 		case EFFECT_REPORT:
 			take_report(w, &e->report);
+			break;
+		case EFFECT_PASS_ON:
+			pass_on(w, &e->unreachable);
 			break;
 		}
 	}
@@ -350,6 +361,7 @@ struct worker *worker_open(const struct worker_setup *s, char *why, size_t why_s
 	if (!w->inject || !open_loop(w, why, why_size))
 		goto out;
 	w->by_interface = s->config->policy.by_interface;
+	w->pass_on = s->pass_on;
 	return w;
 out:
 	worker_close(w);

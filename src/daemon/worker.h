@@ -23,6 +23,8 @@ struct worker_setup {
 	const struct config *config;
 	struct engine_shared *shared;
 	struct siphash_key key;
+	int pass_on; /* where struct unreachable of other shards' flows are written to; a pipe that
+			does not block, or -1 */
 };
 
 enum {

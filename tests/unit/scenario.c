@@ -212,6 +212,8 @@ const char *gate_effects(struct gate *g, const struct effects *effects)
 		case EFFECT_SEND:
 			add_word(g, "rst>", receiver_of(effect));
 			break;
+		case EFFECT_PASS_ON:
+			break;
 		case EFFECT_REPORT:
 			add_report(g, &effect->report);
 			break;
