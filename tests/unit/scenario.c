@@ -212,10 +212,11 @@ const char *gate_effects(struct gate *g, const struct effects *effects)
 		case EFFECT_SEND:
 			add_word(g, "rst>", receiver_of(effect));
 			break;
-		case EFFECT_PASS_ON:
-			break;
 		case EFFECT_REPORT:
 			add_report(g, &effect->report);
+			break;
+		case EFFECT_PASS_ON:
+			add_word(g, "pass_on", "");
 			break;
 		}
 	}

@@ -96,8 +96,9 @@ void gate_expect(struct gate *g, unsigned n, const struct row *row);
 const char *gate_wait_ms(struct gate *g, uint64_t ms);
 
 /*
- * Effects in words, separated by blanks: delete, unmark, rst>server, rst>client, failed:CAUSE,
- * dropped:REASON, observed:REASON, would_fail:CAUSE. A report of a reason and a cause is both.
+ * Effects in words, separated by blanks: delete, unmark, pass_on, rst>server, rst>client,
+ * failed:CAUSE, dropped:REASON, observed:REASON, would_fail:CAUSE. A report of a reason and a cause
+ * is both.
  */
 const char *gate_effects(struct gate *g, const struct effects *effects);
 

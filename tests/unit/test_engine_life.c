@@ -250,10 +250,12 @@ static void an_icmp_error_names_the_failure(void **state)
 		(void)state;
 		gate_set_up(&g, v6);
 		gate_open(&g);
-		GATE_EXPECT(&g, 0, CLIENT, SYN, 0, 0, PASSES(CLOSED), .unreachable = true);
+		GATE_EXPECT(&g, 0, CLIENT, SYN, 0, 0, PASSES(CLOSED), .unreachable = true,
+			.effects = "pass_on");
 		GATE_EXPECT(&g, 0, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
 		GATE_EXPECT(&g, 0, CLIENT, SYN, 1, 0, PASSES(SYN_SENT), .unreachable = true);
-		GATE_EXPECT(&g, 0, SERVER, SYN, 0, 0, PASSES(SYN_SENT), .unreachable = true);
+		GATE_EXPECT(&g, 0, SERVER, SYN, 0, 0, PASSES(SYN_SENT), .unreachable = true,
+			.effects = "pass_on");
 		/* Said once, and the place is kept: whoever sent the SYN could have sent this. */
 		GATE_EXPECT(&g, 0, CLIENT, SYN, 0, 0, PASSES(SYN_SENT), .unreachable = true,
 			.effects = "failed:unreachable");
@@ -289,6 +291,30 @@ static void an_icmp_error_need_not_be_the_end(void **state)
 	GATE_EXPECT(&g, 1, SERVER, RST_ACK, 0, 70001, PASSES(CLOSED), .effects = "failed:refused");
 	gate_check_sums(&g);
 	gate_close(&g);
+}
+
+/* The word came to another shard, whose engine knows no such SYN. */
+static void an_icmp_error_is_passed_on(void **state)
+{
+	struct gate here, there;
+
+	(void)state;
+	gate_set_up(&here, false);
+	gate_set_up(&there, false);
+	gate_open(&here);
+	gate_open(&there);
+	GATE_EXPECT(&here, 0, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+	GATE_EXPECT(&there, 0, CLIENT, SYN, 0, 0, PASSES(CLOSED), .unreachable = true,
+		.effects = "pass_on");
+	for (unsigned times = 0; times < 2; times++) {
+		engine_unreachable(
+			here.engine, &there.decision.effects.list[0].unreachable, &here.effects);
+		assert_string_equal(
+			gate_effects(&here, &here.effects), times == 0 ? "failed:unreachable" : "");
+	}
+	gate_check_sums(&here);
+	gate_close(&here);
+	gate_close(&there);
 }
 
 static void conntrack_says_what_has_ended(void **state)
@@ -433,6 +459,7 @@ int main(void)
 		cmocka_unit_test(a_counted_connection_stands_through_a_syn),
 		cmocka_unit_test(an_icmp_error_names_the_failure),
 		cmocka_unit_test(an_icmp_error_need_not_be_the_end),
+		cmocka_unit_test(an_icmp_error_is_passed_on),
 		cmocka_unit_test(conntrack_says_what_has_ended),
 		cmocka_unit_test(an_administrator_kills),
 		cmocka_unit_test(an_administrator_kills_what_the_kernel_carries),

@@ -61,6 +61,7 @@ static void the_first_match_decides(void **state)
 		{V4(10, 1, 0, 0), V4(192, 0, 2, 9), 22, "wlan0", "ssh-lan"},
 		{V4(10, 1, 0, 0), V4(192, 0, 2, 9), 22, "wlan01", NULL},
 		{V4(10, 1, 0, 0), V4(192, 0, 2, 9), 22, NULL, "ssh-lan"},
+		{V4(10, 0, 5, 5), V4(192, 0, 2, 9), 22, "lo", NULL},
 		{V6(0xfd, 5), V6(0x20, 1), 22, "eth1", "ssh-office"},
 		{V6(0xfd, 10), V6(0x20, 1), 22, "eth1", "six"},
 		{V4(10, 0, 0, 1), V4(192, 0, 2, 1), 80, "eth1", "web"},
