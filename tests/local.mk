@@ -7,3 +7,4 @@ include tests/unit/ruleset.mk
 include tests/kernel/local.mk
 include tests/fuzz/fuzz.mk
 include tests/lab/local.mk
+include tests/vm/local.mk
