@@ -6,7 +6,7 @@ nodist_systemdsystemunit_DATA = systemd/ackgate.service
 
 systemd/ackgate.service: systemd/ackgate.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) systemd && \
-		sed 's,[@]sbindir[@],$(sbindir),g' $(srcdir)/systemd/ackgate.service.in > $@.tmp && mv $@.tmp $@
+		sed 's,[@]sbindir[@],$(sbindir),g; s,[@]bindir[@],$(bindir),g' $(srcdir)/systemd/ackgate.service.in > $@.tmp && mv $@.tmp $@
 
 # Both are named after the program where they are installed, whatever they are called here.
 install-data-local: install-systemd-helpers
