@@ -252,7 +252,7 @@ static bool begin_gating(struct daemon *d, char *why, size_t why_size)
 	if (d->config->netfilter.adopt)
 		adopted += daemon_adopt(d, d->config);
 	if (adopted > 0)
-		log_info("%ld standing connections were admitted", adopted);
+		log_info("standing connections admitted: %ld", adopted);
 	return true;
 }
 
