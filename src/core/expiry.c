@@ -130,6 +130,50 @@ uint32_t engine_reconcile_end(struct engine *e)
 	return gone;
 }
 
+/* From here on the kernel carries it alone, or nobody has to judge it. */
+static void leave_alone(struct engine *e, uint32_t number, enum flow_list list)
+{
+	struct flow *f = flow_at(e->table, number);
+
+	if (!(f->hs.flags & HS_COUNTED)) {
+		engine_forget(e, number);
+		return;
+	}
+	f->hs.state = HS_OFFLOADED;
+	f->hs.flags &= HS_COUNTED | HS_SEEN;
+	engine_settle(e, number, list, true, (uint64_t)f->since_ms * 1000);
+}
+
+static void hand_over(struct engine *e, uint32_t number, enum flow_list list, bool unseen)
+{
+	struct flow *f = flow_at(e->table, number);
+	const struct policy_rule *rule = policy_match(
+		e->policy, &f->tuple.client, &f->tuple.server, f->tuple.server_port, NULL);
+	bool judged = rule && rule->mode != MODE_ACCEPT;
+	bool inspected = judged && rule->inspect == INSPECT_FULL;
+	bool half_open = engine_is_half_open(list);
+
+	if (f->hs.tag & ENGINE_TAG_FULL && (!inspected || (unseen && !half_open))) {
+		f->hs.tag &= ENGINE_TAG_FULL - 1;
+		if (!half_open)
+			leave_alone(e, number, list);
+	}
+	if (half_open && !judged)
+		leave_alone(e, number, list);
+}
+
+void engine_hand_over(struct engine *e, bool unseen)
+{
+	for (enum flow_list list = 0; list < FLOW_LISTS; list++) {
+		if (list == FLOW_LINGER || list == FLOW_COUNTED)
+			continue;
+		for (uint32_t n = flow_oldest(e->table, list), next; n; n = next) {
+			next = flow_at(e->table, n)->next;
+			hand_over(e, n, list, unseen);
+		}
+	}
+}
+
 static void reset_end(struct effects *out, const struct tuple *t, enum hs_side end, uint32_t seq,
 	bool with_ack, uint32_t ack)
 {

@@ -64,6 +64,12 @@ static void set_policy(const struct worker_view *view, void *arg)
 	engine_set_policy(view->engine, arg);
 }
 
+static void hand_over(const struct worker_view *view, void *arg)
+{
+	(void)arg;
+	engine_hand_over(view->engine, false);
+}
+
 static void tell_engines(struct daemon *d, struct config *c)
 {
 	daemon_call_all(d, set_policy, &c->policy);
@@ -78,6 +84,9 @@ static bool swap(struct daemon *d, struct config *next, char *why, size_t why_si
 		tell_engines(d, d->config);
 		return false;
 	}
+	/* Once more, for what completed in between. */
+	daemon_adopt(d, next);
+	daemon_call_all(d, hand_over, NULL);
 	d->config = next;
 	d->generation++;
 	d->loaded_at = time(NULL);
@@ -158,12 +167,13 @@ bool reload_now(struct daemon *d, uint64_t confirm_us, char **message)
 {
 	bool fine;
 
+	notify_reloading();
 	if (d->unconfirmed_old) {
 		*message = say("the last reload still waits for its confirmation");
 		log_warning("not reloaded: %s", *message ? *message : "");
+		notify_ready();
 		return false;
 	}
-	notify_reloading();
 	fine = reload(d, confirm_us, message);
 	remember_error(d, fine ? NULL : *message ? *message : "no memory");
 	if (fine) {
@@ -195,15 +205,17 @@ void reload_on_timer(struct daemon *d)
 {
 	struct config *unconfirmed = d->config;
 	struct config *old = d->unconfirmed_old;
+	static const struct timeval again = {.tv_sec = 1};
 	char why[WHY];
 
-	d->unconfirmed_old = NULL;
 	if (!swap(d, old, why, sizeof(why))) {
-		log_error("the reload was not confirmed, but the kernel refused the old rules: %s",
+		log_error("the reload was not confirmed, but the kernel refused the old rules, "
+			  "which are tried again: %s",
 			why);
-		config_free(old);
+		event_add(d->confirm_timer, &again);
 		return;
 	}
+	d->unconfirmed_old = NULL;
 	config_free(unconfirmed);
 	remember_error(d, "the last reload was not confirmed in time and was taken back");
 	log_warning(

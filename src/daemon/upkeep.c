@@ -122,6 +122,15 @@ static void stop_listening_for_ends(struct daemon *d)
 	d->ends = NULL;
 }
 
+/* Nobody would hear of their ends, and they would keep their places for good. */
+static void uncount_all(struct daemon *d)
+{
+	uint32_t count = 0;
+
+	daemon_call_all(d, reconcile_begin, NULL);
+	daemon_call_all(d, reconcile_end, &count);
+}
+
 /* The kernel makes events only while somebody listens, and they cost: so only while connections are
  * counted. */
 void upkeep_follow_config(struct daemon *d)
@@ -129,6 +138,7 @@ void upkeep_follow_config(struct daemon *d)
 	char why[WHY];
 
 	if (!counts_connections(&d->config->policy)) {
+		uncount_all(d);
 		stop_listening_for_ends(d);
 		return;
 	}
@@ -145,6 +155,12 @@ void upkeep_follow_config(struct daemon *d)
 		event_add(d->ends_event, NULL);
 }
 
+static void lose_sight(const struct worker_view *view, void *arg)
+{
+	(void)arg;
+	engine_hand_over(view->engine, true);
+}
+
 static void mend(struct daemon *d)
 {
 	char why[WHY];
@@ -154,8 +170,11 @@ static void mend(struct daemon *d)
 		return;
 	log_warning("somebody took our kernel rules away; putting them back");
 	daemon_adopt(d, d->config);
+	daemon_call_all(d, lose_sight, NULL);
 	if (daemon_apply_rules(d, d->config, why, sizeof(why)) != 0)
 		log_error("our kernel rules can't be put back: %s", why);
+	else
+		daemon_adopt(d, d->config);
 }
 
 static void on_mend_timer(evutil_socket_t fd, short what, void *arg)
@@ -247,7 +266,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 		mend(d);
 		tell_untracked(d);
 	}
-	if (d->ends && now - d->reconciled_us > RECONCILE_EVERY_US)
+	if (counts_connections(&d->config->policy) && now - d->reconciled_us > RECONCILE_EVERY_US)
 		reconcile(d);
 }
 
