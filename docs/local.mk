@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 include docs/config.mk
+include docs/states.mk
 dist_man_MANS += docs/ackgated.8 docs/ackgatectl.1

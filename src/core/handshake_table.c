@@ -379,7 +379,7 @@ static const struct {
 	[HS_CLOSING] = {"CLOSING", "closing", {"CLOSING", "CLOSING"}},
 	[HS_LAST_ACK_CLIENT] = {"LAST_ACK_CLIENT", "closing", {"LAST_ACK", "TIME_WAIT"}},
 	[HS_LAST_ACK_SERVER] = {"LAST_ACK_SERVER", "closing", {"TIME_WAIT", "LAST_ACK"}},
-	[HS_TIME_WAIT] = {"TIME_WAIT", "closing", {"TIME_WAIT", "CLOSED"}},
+	[HS_TIME_WAIT] = {"TIME_WAIT", "closing", {"TIME_WAIT", "TIME_WAIT"}},
 	[HS_RESET] = {"RESET", "closing", {"CLOSED", "CLOSED"}},
 };
 
