@@ -13,6 +13,7 @@ core_tests = \
 	tests/unit/test_limiter \
 	tests/unit/test_policy \
 	tests/unit/test_engine_handshake \
+	tests/unit/test_engine_fastopen \
 	tests/unit/test_engine_full \
 	tests/unit/test_engine_limits \
 	tests/unit/test_engine_life \
@@ -43,6 +44,10 @@ tests_unit_test_policy_LDADD = src/core/libackcore.a $(CMOCKA_LIBS)
 tests_unit_test_engine_handshake_SOURCES = tests/unit/test_engine_handshake.c
 tests_unit_test_engine_handshake_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_handshake_LDADD = tests/unit/libscenario.a src/core/libackcore.a $(CMOCKA_LIBS)
+
+tests_unit_test_engine_fastopen_SOURCES = tests/unit/test_engine_fastopen.c
+tests_unit_test_engine_fastopen_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_fastopen_LDADD = tests/unit/libscenario.a src/core/libackcore.a $(CMOCKA_LIBS)
 
 tests_unit_test_engine_full_SOURCES = tests/unit/test_engine_full.c
 tests_unit_test_engine_full_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
