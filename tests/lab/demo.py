@@ -96,7 +96,7 @@ def play(lab):
         story.honest(nginx, family)
     title("What completes no handshake does not")
     for name, option in SCANS.items():
-        story.attack(f"nmap {option}: a {name} scan", lambda option=option: story.scan(4, option))
+        story.attack(f"nmap {option}: {name} scan", lambda option=option: story.scan(4, option))
     for family in (4, 6):
         story.attack(f"100 segments out of nowhere, with data (IPv{family})", lambda family=family: story.junk(family))
         story.attack(f"a SYN, then a third ACK with a guessed number (IPv{family})",
