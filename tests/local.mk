@@ -8,3 +8,4 @@ include tests/kernel/local.mk
 include tests/fuzz/fuzz.mk
 include tests/lab/local.mk
 include tests/vm/local.mk
+include tests/systemd/local.mk
