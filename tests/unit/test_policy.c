@@ -94,6 +94,40 @@ static void slots_name_rules(void **state)
 	assert_null(policy_rule_by_slot(&policy, POLICY_NO_SLOT));
 }
 
+/* Of a reply nobody knows by which interface its connection came in. */
+static void an_unknown_interface_fits_gates_alone(void **state)
+{
+	static const struct addr client = V4(10, 0, 0, 1), server = V4(192, 0, 2, 1);
+	static const struct {
+		enum policy_mode first;
+		size_t first_interfaces;
+		const char *match;
+		bool may_judge;
+	} rows[] = {
+		{MODE_GATE, 2, "first", true},
+		{MODE_ACCEPT, 2, "second", true},
+		{MODE_DROP, 2, "second", true},
+		{MODE_ACCEPT, 0, "first", false},
+		{MODE_DROP, 0, "first", true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct policy_rule two[] = {
+			{.name = "first",
+				.mode = rows[i].first,
+				.interface = lan,
+				.interface_count = rows[i].first_interfaces},
+			{.name = "second", .mode = MODE_GATE},
+		};
+		struct policy p = {.rules = two, .rule_count = 2};
+
+		assert_string_equal(
+			policy_match(&p, &client, &server, 80, NULL)->name, rows[i].match);
+		assert_int_equal(policy_may_judge(&p, &client, &server, 80), rows[i].may_judge);
+	}
+}
+
 static void a_policy_without_rules_matches_nothing(void **state)
 {
 	static const struct policy none;
@@ -138,6 +172,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_match_decides),
 		cmocka_unit_test(slots_name_rules),
+		cmocka_unit_test(an_unknown_interface_fits_gates_alone),
 		cmocka_unit_test(a_policy_without_rules_matches_nothing),
 		cmocka_unit_test(prefixes_count_in_their_own_family),
 	};
