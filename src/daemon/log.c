@@ -207,7 +207,9 @@ static void emit(enum config_log_level level, char *text, const struct field *fi
 	for (char *c = text; *c != '\0'; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			*c = '?';
-	if (destination != LOG_TO_JOURNAL || !emit_journal(level, text, fields, count))
+	/* A datagram of somebody who has exited since is not known to be from our unit. */
+	bool by_datagram = destination == LOG_TO_JOURNAL && (count > 0 || !stderr_is_journal);
+	if (!by_datagram || !emit_journal(level, text, fields, count))
 		emit_stderr(level, text);
 }
 
