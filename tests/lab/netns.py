@@ -6,8 +6,10 @@ import ctypes
 import itertools
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 
 CLONE_NEWNET = 0x40000000
 
@@ -89,8 +91,13 @@ def delete(name):
 
 
 def delete_stale():
-    """Takes away what killed runs left behind."""
-    for name in os.listdir("/run/netns") if os.path.isdir("/run/netns") else []:
-        owner = re.fullmatch(r"ackgate-(\d+)-\d+-\w+", name)
-        if owner and not os.path.exists(f"/proc/{owner[1]}"):
-            delete(name)
+    """Takes away what killed runs left behind: namespaces, and the folders of topology.Lab."""
+    for folder, remove in (("/run/netns", delete), (tempfile.gettempdir(), _delete_folder)):
+        for name in os.listdir(folder) if os.path.isdir(folder) else []:
+            owner = re.fullmatch(r"ackgate-(\d+)-\w+(-\w+)?", name)
+            if owner and not os.path.exists(f"/proc/{owner[1]}"):
+                remove(name)
+
+
+def _delete_folder(name):
+    shutil.rmtree(os.path.join(tempfile.gettempdir(), name), ignore_errors=True)

@@ -64,7 +64,7 @@ class Lab:
 
     def __init__(self, kind="forwarded"):
         self.kind = kind
-        self.directory = tempfile.mkdtemp(prefix="ackgate-lab-")
+        self.directory = tempfile.mkdtemp(prefix=f"ackgate-{os.getpid()}-")
         os.chmod(self.directory, 0o755)
         self.namespaces = []
         self._closing = []
