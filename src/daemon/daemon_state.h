@@ -43,7 +43,8 @@ struct daemon {
 	bool draining;
 	uint64_t drain_until_us;
 
-	int pass_on[2]; /* a pipe: ICMP errors about other shards' flows, on their way from a worker to all */
+	int pass_on[2]; /* a pipe: ICMP errors about other shards' flows, on their way from a worker
+			   to all */
 
 	/* upkeep.c */
 	struct event *pass_on_event;

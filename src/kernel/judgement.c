@@ -346,7 +346,8 @@ static void build_gate_server(struct chains *c, const struct policy_rule *r)
 	size_t to = rule_chain(c, r, CHAIN_SERVER_SIDE);
 
 	/* The third ACK was lost behind us; or the server takes a SYN that came over a standing
-	 * connection, and user space has to unmark the entry. Nobody is cut if user space is gone. */
+	 * connection, and user space has to unmark the entry. Nobody is cut if user space is gone.
+	 */
 	add_goto(c, to, (struct chain_match){IS_SYN_ACK, .connection_bit = CHAIN_BIT_SET},
 		CHAIN_ASK_SYN_OPEN);
 	/* Bad flags among them; a SYN-ACK that answers an older SYN, which must reach the client
