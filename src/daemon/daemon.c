@@ -6,7 +6,8 @@
  * rule can send packets to them; what stands is admitted before the rules go in and once more
  * after, for what completed in between; the workers begin to judge last, with all that waited in
  * the queues meanwhile. Everything is opened as root; privileges are dropped before the first
- * thread starts, since capabilities are each thread's own.
+ * thread starts, since capabilities are each thread's own, and before the rules are touched: a
+ * start that fails leaves them as they were.
  *
  * Stopping is the reverse: rules first, so that no packet is sent to a queue that nobody reads.
  */
@@ -290,7 +291,7 @@ static bool open_all(struct daemon *d, char *why, size_t why_size)
 	make_folder_of(d->config->daemon.control);
 	d->control =
 		control_open(d->base, d->config->daemon.control, &answers_ops, d, why, why_size);
-	return d->control && begin_gating(d, why, why_size);
+	return d->control != NULL;
 }
 
 static bool drop_privileges(struct daemon *d, char *why, size_t why_size)
@@ -360,10 +361,11 @@ static const char *way_word(const struct daemon *d)
 
 static bool start(struct daemon *d, char *why, size_t why_size)
 {
-	if (!open_all(d, why, why_size))
+	if (!open_all(d, why, why_size) || !drop_privileges(d, why, why_size) ||
+		!begin_gating(d, why, why_size))
 		return false;
 	upkeep_survey(d);
-	if (!drop_privileges(d, why, why_size) || !upkeep_start(d, why, why_size))
+	if (!upkeep_start(d, why, why_size))
 		return false;
 	if (!listen_to_signals(d)) {
 		snprintf(why, why_size, "can't listen to signals");
