@@ -265,6 +265,55 @@ static void inspection_stays_what_it_was_opened_as(void **state)
 	gate_close(&g);
 }
 
+static void what_rules_let_go_is_the_kernels(void **state)
+{
+	struct gate g;
+	struct policy_rule rule;
+	struct policy p;
+
+	(void)state;
+	gate_set_up(&g, true);
+	gate_inspects_in_full(&g);
+	g.rules[0].connections_per_source = 1;
+	gate_open(&g);
+	gate_admit(&g, 0);
+	GATE_EXPECT(&g, 1, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+	GATE_EXPECT(&g, 1, SERVER, SYN_ACK, 0, 1, PASSES(SYN_RCVD));
+	p = changed(&g, &rule);
+	rule.inspect = INSPECT_HANDSHAKE;
+	engine_set_policy(g.engine, &p);
+	engine_hand_over(g.engine, false);
+	/* Still counted, and its window forgotten. */
+	assert_int_equal(gate_state(&g, 0), HS_OFFLOADED);
+	GATE_EXPECT(&g, 0, CLIENT, ACK, 1, 900000, PASSES(OFFLOADED));
+	assert_int_equal(gate_state(&g, 1), HS_SYN_RCVD);
+
+	/* Its ACK comes by no more: no RST to its server later. */
+	rule.mode = MODE_ACCEPT;
+	engine_hand_over(g.engine, false);
+	assert_int_equal(gate_state(&g, 1), HS_CLOSED);
+	assert_string_equal(gate_wait_ms(&g, 60000), "");
+	gate_close(&g);
+}
+
+static void windows_are_learned_anew_after_a_gap(void **state)
+{
+	struct gate g;
+
+	(void)state;
+	gate_set_up(&g, false);
+	gate_inspects_in_full(&g);
+	gate_open(&g);
+	gate_admit(&g, 0);
+	GATE_EXPECT(&g, 1, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+	engine_hand_over(g.engine, false);
+	assert_int_equal(gate_state(&g, 0), HS_ESTABLISHED);
+	engine_hand_over(g.engine, true);
+	assert_int_equal(gate_state(&g, 0), HS_CLOSED);
+	assert_int_equal(gate_state(&g, 1), HS_SYN_SENT);
+	gate_close(&g);
+}
+
 static void timeouts_change_at_once(void **state)
 {
 	struct gate g;
@@ -344,6 +393,8 @@ int main(void)
 		cmocka_unit_test(new_rules_judge_new_handshakes),
 		cmocka_unit_test(flows_of_a_removed_rule_go_on),
 		cmocka_unit_test(inspection_stays_what_it_was_opened_as),
+		cmocka_unit_test(what_rules_let_go_is_the_kernels),
+		cmocka_unit_test(windows_are_learned_anew_after_a_gap),
 		cmocka_unit_test(timeouts_change_at_once),
 		cmocka_unit_test(a_hosts_own_connections_are_left_alone),
 		cmocka_unit_test(other_packets_and_unreadable_ones),

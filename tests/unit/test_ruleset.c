@@ -219,6 +219,30 @@ static const struct scenario scenarios[] = {
 			},
 	},
 	{
+		.name = "by interface: replies are judged whatever stands before the gate",
+		.workers = 1,
+		.rules =
+			{
+				{.name = "trusted",
+					.mode = MODE_ACCEPT,
+					.interface = eth0,
+					.interface_count = 1},
+				{.name = "guests",
+					.slot = 1,
+					.mode = MODE_DROP,
+					.enforce = true,
+					.interface = eth0,
+					.interface_count = 1},
+				{.name = "in", .slot = 2, .mode = MODE_GATE, .enforce = true},
+			},
+		.nft.has =
+			{
+				"\tchain replies {\n\t\tgoto rule2_server\n",
+			},
+		.iptables.has = {"-A ACKGATE_REPLIES -p tcp -g ACKGATE_RULE2_SERVER\n"},
+		.iptables.lacks = {"ACKGATE_RULE1_SERVER"},
+	},
+	{
 		.name = "by interface: what is left alone is marked",
 		.workers = 1,
 		.rules =
