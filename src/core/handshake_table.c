@@ -163,8 +163,8 @@ static const struct hs_cell table[HS_STATES][HS_SIDES][HS_KINDS] = {
 	},
 	[HS_OFFLOADED] = {
 		[HS_FROM_CLIENT] = {
-			[HS_SYN] = {HS_ANY, HS_OPEN, HS_SYN_SENT, HS_PASS, REASON_NONE,
-				"over the standing connection: nothing changes until the server takes it"},
+			[HS_SYN] = {HS_CLIENT_ISN, HS_PASS, HS_OFFLOADED, HS_OPEN, REASON_NONE,
+				"sent again, and late; another one is over the standing connection: nothing changes until the server takes it"},
 			[HS_SYN_ACK] = DROP(bad_seq,
 				"a client that has completed has none to send"),
 			[HS_ACK] = PASS(HS_OFFLOADED, "was in the queue behind the third ACK"),

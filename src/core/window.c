@@ -118,7 +118,9 @@ enum window_verdict window_check(const struct window *w, unsigned side, const st
 	/* A probe of a zero window, or of an end that may be gone, goes one past. */
 	if (!seq_at_or_before(last, self->limit + 1))
 		return WINDOW_OUTSIDE_SEQ;
-	if (seq_before(last, self->next - lag(peer->offered)))
+	/* A copy sent needlessly, and overtaken by a window of newer data, is old but nobody's
+	 * forgery. */
+	if (seq_before(last, self->next - lag(self->offered) - lag(peer->offered)))
 		return WINDOW_OUTSIDE_SEQ;
 	if (!(seg->flags & TCP_ACK) || !peer->known)
 		return WINDOW_INSIDE;

@@ -94,7 +94,7 @@ static void an_rst_ends_it_if_its_receiver_obeys(void **state)
 			{SERVER, RST, 1, 0, PASSES(RESET)}),
 		FULL("out of window", {CLIENT, RST, 200000, 0, DROPS(out_of_window, ESTABLISHED)},
 			{CLIENT, RST, OTHER, 0, DROPS(out_of_window, ESTABLISHED)},
-			{CLIENT, RST, -100000, 0, DROPS(out_of_window, ESTABLISHED)},
+			{CLIENT, RST, -200000, 0, DROPS(out_of_window, ESTABLISHED)},
 			{SERVER, RST, OTHER, 0, DROPS(out_of_window, ESTABLISHED)},
 			{CLIENT, RST_ACK, 1, 2, DROPS(out_of_window, ESTABLISHED)}),
 		FULL("data was lost before it: challenge and answer pass",

@@ -147,7 +147,7 @@ static const struct expected table[HS_STATES][HS_SIDES][HS_KINDS] = {
 	},
 	[HS_OFFLOADED] = {
 		{
-			[HS_SYN] = ALWAYS("open OFFLOADED"),
+			[HS_SYN] = {"pass OFFLOADED", "open OFFLOADED"},
 			[HS_SYN_ACK] = NEVER("bad_seq"),
 			[HS_ACK] = ALWAYS("pass OFFLOADED"),
 			[HS_ACK_OF_FIN] = ALWAYS("pass OFFLOADED"),

@@ -176,11 +176,25 @@ static void stripped_data_was_never_sent(void **state)
 	assert_int_equal(w.end[CLIENT].next, 100);
 }
 
+static void a_copy_overtaken_by_a_window_of_newer_data_is_inside(void **state)
+{
+	struct window w = opened(4, 4);
+	struct segment newer = seg(ACK, 200000, 200, 1000, 1000);
+	struct segment copy = seg(ACK, 200000 - 100000, 200, 1000, 1000);
+	struct segment ancient = seg(ACK, 200000 - 200000, 200, 1000, 1000);
+
+	(void)state;
+	window_update(&w, CLIENT, &newer);
+	w.end[CLIENT].limit = newer.seq + 2000;
+	assert_true(inside(&w, CLIENT, &copy));
+	assert_false(inside(&w, CLIENT, &ancient));
+}
+
 static void a_noted_syn_begins_anew_once_it_is_taken(void **state)
 {
 	struct window w = opened(4, 4);
-	struct segment syn = seg(TCP_SYN, 70000, 0, 500, 0);
-	struct segment syn_ack = seg(SYN_ACK, 90000, 70001, 600, 0);
+	struct segment syn = seg(TCP_SYN, 700000, 0, 500, 0);
+	struct segment syn_ack = seg(SYN_ACK, 90000, 700001, 600, 0);
 	struct segment s = seg(ACK, 100, 200, 1000, 100);
 
 	(void)state;
@@ -190,7 +204,7 @@ static void a_noted_syn_begins_anew_once_it_is_taken(void **state)
 	window_reopen(&w, &syn_ack);
 	assert_false(w.reopening);
 	assert_false(inside(&w, CLIENT, &s));
-	s = seg(ACK, 70001, 90001, 500, 600);
+	s = seg(ACK, 700001, 90001, 500, 600);
 	assert_true(inside(&w, CLIENT, &s));
 	window_update(&w, CLIENT, &s);
 	assert_int_equal(w.end[SERVER].limit, 90001 + 500);
@@ -238,6 +252,7 @@ int main(void)
 		cmocka_unit_test(an_rst_is_obeyed_at_two_numbers),
 		cmocka_unit_test(a_fin_is_acknowledged_by_the_number_after_it),
 		cmocka_unit_test(stripped_data_was_never_sent),
+		cmocka_unit_test(a_copy_overtaken_by_a_window_of_newer_data_is_inside),
 		cmocka_unit_test(a_noted_syn_begins_anew_once_it_is_taken),
 		cmocka_unit_test(the_clients_choice_of_an_isn_holds),
 		cmocka_unit_test(a_flow_joined_midway_is_not_judged),
