@@ -11,20 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-#ifdef HAVE_SYSTEMD
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
-#endif
-
 enum {
 	LINE_MAX_BYTES = 1024,
-	FIELD_MAX_BYTES = 128,
-	FIELDS_MAX = 5
+	ENTRY_MAX_BYTES = 2048, /* a line with its fields, for the journal */
 };
 
 struct field {
@@ -35,6 +30,8 @@ struct field {
 static enum config_log destination = LOG_TO_STDERR;
 static atomic_int threshold = LOG_LEVEL_NOTICE;
 static bool stderr_is_journal;
+static int journal = -1;
+static struct sockaddr_un journal_at = {.sun_family = AF_UNIX};
 static atomic_uint_fast64_t lost; /* lines that standard error would not take */
 static _Atomic(struct log_site *) listed_sites;
 
@@ -78,9 +75,17 @@ static bool find_journal_stream(void)
 	return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
+void log_journal(const char *path)
+{
+	snprintf(journal_at.sun_path, sizeof(journal_at.sun_path), "%s", path);
+	if (journal < 0)
+		journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
 void log_open(enum config_log to, enum config_log_level level)
 {
 	tzset();
+	log_journal("/run/systemd/journal/socket");
 	stderr_is_journal = find_journal_stream();
 	destination = to;
 	if (to == LOG_TO_AUTO)
@@ -166,41 +171,38 @@ static void emit_stderr(enum config_log_level level, const char *text)
 		atomic_fetch_add(&lost, 1);
 }
 
-#ifdef HAVE_SYSTEMD
-/* "NAME=value" into `out`, as one part of a journal entry. */
-static struct iovec journal_field(char *out, size_t size, const char *name, const char *value)
+/* Appends "NAME=value"; false if it does not fit. */
+static bool add_field(char *entry, size_t *len, const char *name, const char *value)
 {
-	int len = snprintf(out, size, "%s=%s", name, value);
+	size_t room = ENTRY_MAX_BYTES - *len;
+	int n = snprintf(entry + *len, room, "%s=%s\n", name, value);
 
-	return (struct iovec){out, len < (int)size ? (size_t)len : size - 1};
+	if (n < 0 || (size_t)n >= room)
+		return false;
+	*len += (size_t)n;
+	return true;
 }
 
+/*
+ * In the journal's own protocol, a datagram a line, since libsystemd's calls wait for a journal
+ * that has stopped reading. No value has a line break: the text has lost them, and rules have none
+ * in their names.
+ */
 static bool emit_journal(
 	enum config_log_level level, const char *text, const struct field *fields, size_t count)
 {
-	static const char identifier[] = "SYSLOG_IDENTIFIER=ackgated";
-	char message[LINE_MAX_BYTES + 16], priority[16], values[FIELDS_MAX][FIELD_MAX_BYTES];
-	char number[2] = {(char)('0' + priority_of(level)), '\0'};
-	char ident[sizeof(identifier)];
-	struct iovec parts[FIELDS_MAX + 3];
+	const char priority[2] = {(char)('0' + priority_of(level)), '\0'};
+	char entry[ENTRY_MAX_BYTES];
+	size_t len = 0;
 
-	memcpy(ident, identifier, sizeof(identifier));
-	parts[0] = journal_field(message, sizeof(message), "MESSAGE", text);
-	parts[1] = journal_field(priority, sizeof(priority), "PRIORITY", number);
-	parts[2] = (struct iovec){ident, sizeof(identifier) - 1};
-	for (size_t i = 0; i < count; i++)
-		parts[i + 3] =
-			journal_field(values[i], FIELD_MAX_BYTES, fields[i].name, fields[i].value);
-	return sd_journal_sendv(parts, (int)count + 3) >= 0;
+	bool fits = add_field(entry, &len, "MESSAGE", text) &&
+		    add_field(entry, &len, "PRIORITY", priority) &&
+		    add_field(entry, &len, "SYSLOG_IDENTIFIER", "ackgated");
+	for (size_t i = 0; i < count && fits; i++)
+		fits = add_field(entry, &len, fields[i].name, fields[i].value);
+	return fits && sendto(journal, entry, len, MSG_DONTWAIT | MSG_NOSIGNAL,
+			       (const struct sockaddr *)&journal_at, sizeof(journal_at)) >= 0;
 }
-#else
-static bool emit_journal(
-	enum config_log_level level, const char *text, const struct field *fields, size_t count)
-{
-	(void)level, (void)text, (void)fields, (void)count;
-	return false;
-}
-#endif
 
 static void emit(enum config_log_level level, char *text, const struct field *fields, size_t count)
 {

@@ -2,8 +2,8 @@
 /*
  * The log: to standard error or to the journal, from any thread. Each place that logs, and each
  * reason a handshake is refused for, has its own bound of 10 lines a second and 50 at once; what
- * goes beyond is counted and summed up in one line. Nothing is allocated, and a reader of standard
- * error that has stopped reading costs lines, never time.
+ * goes beyond is counted and summed up in one line. Nothing is allocated, and a journal or a reader
+ * of standard error that has stopped reading costs lines, never time.
  */
 #ifndef ACKGATE_DAEMON_LOG_H
 #define ACKGATE_DAEMON_LOG_H
@@ -73,5 +73,8 @@ void log_refused(const struct report *report, const char *rule);
  * word does. For log.c and its test.
  */
 bool log_site_allows(struct log_site *site, uint64_t now_us);
+
+/* Where the journal listens, if not where log_open looks. For log.c and its test. */
+void log_journal(const char *path);
 
 #endif

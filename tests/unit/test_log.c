@@ -15,6 +15,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static char captured[1 << 17];
@@ -176,6 +178,62 @@ static void a_reader_that_stopped_costs_lines_not_time(void **state)
 	assert_int_equal(count_of(" lines are lost"), 1);
 }
 
+static const char journal_path[] = "test_log.journal";
+
+/* A journal that is there and has not read anything yet. */
+static int journal_start(void)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	memcpy(at.sun_path, journal_path, sizeof(journal_path));
+	unlink(journal_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	log_open(LOG_TO_JOURNAL, LOG_LEVEL_INFO);
+	log_journal(journal_path);
+	return fd;
+}
+
+static void the_journal_gets_a_refusal_s_fields(void **state)
+{
+	struct report failed = report_of(REASON_NONE, CAUSE_no_syn_ack);
+	int fd = journal_start();
+
+	(void)state;
+	log_refused(&failed, "web");
+	ssize_t len = recv(fd, captured, sizeof(captured) - 1, MSG_DONTWAIT);
+	close(fd);
+	unlink(journal_path);
+	assert_true(len > 0);
+	captured[len] = '\0';
+	assert_string_equal(captured,
+		"MESSAGE=handshake 192.0.2.1:1025 -> [2001:db8::1]:80 failed "
+		"at SYN-ACK, rule web: no_syn_ack, the server did not answer\n"
+		"PRIORITY=6\n"
+		"SYSLOG_IDENTIFIER=ackgated\n"
+		"ACKGATE_CLIENT=192.0.2.1:1025\n"
+		"ACKGATE_SERVER=[2001:db8::1]:80\n"
+		"ACKGATE_RULE=web\n"
+		"ACKGATE_REASON=none\n"
+		"ACKGATE_CAUSE=no_syn_ack\n");
+}
+
+static void a_journal_that_stopped_costs_lines_not_time(void **state)
+{
+	int fd = journal_start();
+	int saved = capture_start();
+
+	(void)state;
+	alarm(20); /* ends the test if a line waits */
+	for (int i = 0; i < 3000; i++)
+		log_text(LOG_LEVEL_INFO, "to a journal that does not read");
+	alarm(0);
+	capture_end(saved);
+	close(fd);
+	unlink(journal_path);
+	assert_in_range(count_of("to a journal that does not read"), 1, 2999);
+}
+
 static void *log_a_lot(void *arg)
 {
 	for (int i = 0; i < 10000; i++)
@@ -209,6 +267,8 @@ int main(void)
 		cmocka_unit_test(control_characters_and_long_lines_are_harmless),
 		cmocka_unit_test(refusals_say_who_and_why),
 		cmocka_unit_test(a_reader_that_stopped_costs_lines_not_time),
+		cmocka_unit_test(the_journal_gets_a_refusal_s_fields),
+		cmocka_unit_test(a_journal_that_stopped_costs_lines_not_time),
 		cmocka_unit_test(threads_share_a_bucket),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
