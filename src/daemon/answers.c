@@ -7,6 +7,7 @@
 #include "daemon/daemon_state.h"
 #include "daemon/log.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -332,6 +333,38 @@ static void kill_in_shard(const struct worker_view *view, void *arg)
 			worker_carry_out(view->worker, &effects);
 }
 
+static int tuple_order(const void *a, const void *b)
+{
+	const struct tuple *x = a, *y = b;
+	int order = memcmp(&x->client, &y->client, sizeof(x->client));
+
+	if (order == 0)
+		order = memcmp(&x->server, &y->server, sizeof(x->server));
+	if (order == 0)
+		order = (x->client_port > y->client_port) - (x->client_port < y->client_port);
+	if (order == 0)
+		order = (x->server_port > y->server_port) - (x->server_port < y->server_port);
+	return order;
+}
+
+static bool is_picked(void *arg, const struct tuple *t)
+{
+	const struct flow_walk *walk = arg;
+
+	return walk->count > 0 &&
+	       bsearch(t, walk->tuples, walk->count, sizeof(*t), tuple_order) != NULL;
+}
+
+/* Half-open flows have no mark yet, so each is looked for by its tuple too. */
+static void kill_entries(struct daemon *d, struct flow_walk *walk)
+{
+	for (size_t i = 0; i < walk->count; i++)
+		conntrack_delete(d->conntrack, &walk->tuples[i]);
+	conntrack_flush(d->conntrack);
+	if (conntrack_delete_marked(d->conntrack, is_picked, walk) < 0)
+		log_warning("conntrack could not be asked for what NAT hides: %s", strerror(errno));
+}
+
 static long answer_flows_kill(void *arg, const struct filter *filter, char **message)
 {
 	struct daemon *d = arg;
@@ -339,10 +372,10 @@ static long answer_flows_kill(void *arg, const struct filter *filter, char **mes
 
 	(void)message;
 	walk_all(&walk);
+	if (walk.count > 0)
+		qsort(walk.tuples, walk.count, sizeof(*walk.tuples), tuple_order);
 	daemon_call_all(d, kill_in_shard, &walk);
-	for (size_t i = 0; i < walk.count; i++)
-		conntrack_delete(d->conntrack, &walk.tuples[i]);
-	conntrack_flush(d->conntrack);
+	kill_entries(d, &walk);
 	free(walk.tuples);
 	log_notice("%zu flows were killed", walk.count);
 	return (long)walk.count;

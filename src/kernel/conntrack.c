@@ -97,6 +97,31 @@ long conntrack_adopt(
 	return adoption_run(ct->dumps, ct->requests, ct->mark, wanted, arg);
 }
 
+struct deletion {
+	struct conntrack_requests *requests;
+	bool (*wanted)(void *arg, const struct tuple *t);
+	void *arg;
+};
+
+static void delete_wanted(void *arg, const struct conntrack_entry *e)
+{
+	struct deletion *d = arg;
+
+	if (d->wanted(d->arg, &e->tuple))
+		conntrack_requests_delete(d->requests, &e->original);
+}
+
+long conntrack_delete_marked(
+	struct conntrack *ct, bool (*wanted)(void *arg, const struct tuple *t), void *arg)
+{
+	struct deletion d = {.requests = ct->requests, .wanted = wanted, .arg = arg};
+	uint64_t before = conntrack_requests_granted(ct->requests);
+	int rc = conntrack_entry_dump(ct->dumps, ct->mark, delete_wanted, &d);
+	uint64_t deleted = conntrack_requests_granted(ct->requests) - before;
+
+	return rc == 0 ? (long)deleted : -1;
+}
+
 static void clear_mark(void *arg, const struct conntrack_entry *e)
 {
 	struct conntrack *ct = arg;

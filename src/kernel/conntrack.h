@@ -20,7 +20,8 @@ void conntrack_close(struct conntrack *ct);
  * Adds to the batch: deletes the entry of the tuple, or clears our bit of its mark. The tuple's
  * server is the one after DNAT, so the entry is looked for by client to server and, for what NAT
  * made differ, by server to client. No entry is fine; one with both DNAT and SNAT is not
- * found, since neither of its tuples has both addresses. A full batch is sent first.
+ * found, since neither of its tuples has both addresses: conntrack_delete_marked() finds that, at
+ * the price of a dump. A full batch is sent first.
  *
  * A SYN that waits in a queue belongs to the entry it found. Unmarked, the entry takes the new
  * handshake in; deleted, it leaves the SYN without one, the SYN-ACK is INVALID, and the client has
@@ -35,6 +36,11 @@ void conntrack_flush(struct conntrack *ct);
  * failure. `live`: conntrack has it not in TIME_WAIT, LAST_ACK or CLOSE. */
 long conntrack_dump(
 	struct conntrack *ct, void (*each)(void *arg, const struct tuple *t, bool live), void *arg);
+
+/* Deletes the entries that carry our bit and that `wanted` takes, whatever NAT they have; server
+ * after DNAT. Returns how many, -1 on failure. */
+long conntrack_delete_marked(
+	struct conntrack *ct, bool (*wanted)(void *arg, const struct tuple *t), void *arg);
 
 /*
  * Admits what stands: sets our bit on every TCP entry that is ESTABLISHED or half-closed, has seen

@@ -234,6 +234,38 @@ static void test_clear_marks(void **state)
 	net_close(&n);
 }
 
+static bool is_that(void *arg, const struct tuple *t)
+{
+	return tuple_equal(t, arg);
+}
+
+/* With both kinds of NAT an entry has neither of its tuples as our hooks see them. */
+static void test_delete_marked(void **state)
+{
+	struct net n = net_new();
+	struct conntrack *ct = open_conntrack(MARK);
+	struct connection killed, kept;
+
+	(void)state;
+	netns_sh("iptables -t nat -A PREROUTING -p tcp --dport 8080 -j DNAT --to 10.2.0.2:80");
+	gate_sh("-t nat -A POSTROUTING -o g2 -j MASQUERADE --random");
+	killed = net_connect(&n, "10.1.0.1", 8080, "10.2.0.2");
+	close(killed.listener);
+	kept = net_connect(&n, "10.1.0.1", 8080, "10.2.0.2");
+	conntrack_delete(ct, &killed.tuple);
+	conntrack_flush(ct);
+	assert_true(netns_crosses(killed.client, killed.server));
+	assert_int_equal(conntrack_delete_marked(ct, is_that, &killed.tuple), 1);
+	assert_int_equal(conntrack_delete_marked(ct, is_that, &killed.tuple), 0);
+	check_dumped(ct, &kept.tuple, 1);
+	assert_true(netns_crosses(kept.client, kept.server));
+	close(killed.client);
+	close(killed.server);
+	connection_close(&kept);
+	conntrack_close(ct);
+	net_close(&n);
+}
+
 static void see_ended(void *arg, const struct tuple *t)
 {
 	see(arg, t, false);
@@ -306,6 +338,7 @@ int main(void)
 		cmocka_unit_test(test_dnat),
 		cmocka_unit_test(test_masquerade),
 		cmocka_unit_test(test_clear_marks),
+		cmocka_unit_test(test_delete_marked),
 		cmocka_unit_test(test_events),
 	};
 
