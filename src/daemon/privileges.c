@@ -2,6 +2,7 @@
 #include "daemon/privileges.h"
 
 #include <cap-ng.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -21,17 +22,60 @@ bool privileges_enough(char *why, size_t why_size)
 	return false;
 }
 
+static bool has_folders(const char *path)
+{
+	bool found = false;
+	struct stat st;
+	DIR *dir = opendir(path);
+
+	if (dir == NULL)
+		return true;
+	for (const struct dirent *e = readdir(dir); e != NULL && !found; e = readdir(dir))
+		found = strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+			(fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+				S_ISDIR(st.st_mode));
+	closedir(dir);
+	return found;
+}
+
+/* /, /srv, /tmp, /var/lib: what is in there is not ours alone, or will not be. */
+static bool is_shared(const char *path, const struct stat *st)
+{
+	return S_ISDIR(st->st_mode) &&
+	       (strrchr(path, '/') == path || (st->st_mode & (S_ISVTX | S_IWGRP | S_IWOTH)) ||
+		       has_folders(path));
+}
+
+static bool give(const char *path, const struct passwd *pw, char *why, size_t why_size)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0) {
+		if (st.st_uid == pw->pw_uid)
+			return true;
+		if (is_shared(path, &st)) {
+			snprintf(why, why_size,
+				"%s is shared with others, so it is not given to user '%s': name a "
+				"folder of our own",
+				path, pw->pw_name);
+			return false;
+		}
+		if (fchownat(AT_FDCWD, path, pw->pw_uid, pw->pw_gid, AT_SYMLINK_NOFOLLOW) == 0)
+			return true;
+	}
+	if (errno == ENOENT)
+		return true;
+	snprintf(why, why_size, "%s can't be given to user '%s': %s", path, pw->pw_name,
+		strerror(errno));
+	return false;
+}
+
 static bool give_away(
 	const char *const owned[], const struct passwd *pw, char *why, size_t why_size)
 {
-	for (; *owned != NULL; owned++) {
-		if (fchownat(AT_FDCWD, *owned, pw->pw_uid, pw->pw_gid, AT_SYMLINK_NOFOLLOW) == 0 ||
-			errno == ENOENT)
-			continue;
-		snprintf(why, why_size, "%s can't be given to user '%s': %s", *owned, pw->pw_name,
-			strerror(errno));
-		return false;
-	}
+	for (; *owned != NULL; owned++)
+		if (!give(*owned, pw, why, why_size))
+			return false;
 	return true;
 }
 

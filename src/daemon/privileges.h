@@ -16,8 +16,9 @@ bool privileges_enough(char *why, size_t why_size);
  * Becomes `user` with its groups, and keeps the two capabilities alone, for good: the bounding set
  * is empty and no_new_privs set. "root" keeps uid 0 and loses the other capabilities all the same.
  * The paths of `owned` (ends with NULL) are given to the user before, those that exist: the state
- * directory, the control socket. To be called before threads are started, for capabilities are each
- * thread's own. False with a sentence in `why`.
+ * directory, the control socket. A folder that is shared with others is an error: one below the
+ * root, one that others may write to, one that holds folders. To be called before threads are
+ * started, for capabilities are each thread's own. False with a sentence in `why`.
  */
 bool privileges_drop(const char *user, const char *const owned[], char *why, size_t why_size);
 

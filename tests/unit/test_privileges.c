@@ -274,6 +274,51 @@ static void an_unknown_user_is_named(void **state)
 	assert_non_null(strstr(why, "there is no user 'no-such-user-here'"));
 }
 
+static bool given(const char *path, char *why, size_t why_size)
+{
+	const char *const owned[] = {path, NULL};
+	int status = -1, fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		why[0] = '\0';
+		bool fine = privileges_drop("nobody", owned, why, why_size);
+		_exit(write(fds[1], why, strlen(why) + 1) < 0 || !fine);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(read(fds[0], why, why_size) > 0);
+	close(fds[0]);
+	close(fds[1]);
+	return status == 0;
+}
+
+static void a_shared_folder_is_not_given_away(void **state)
+{
+	char directory[] = "/tmp/test_privileges.XXXXXX", inner[64], deeper[80], why[256];
+
+	(void)state;
+	if (geteuid() != 0 || !privileges_enough(why, sizeof(why)))
+		skip();
+	assert_non_null(mkdtemp(directory));
+	snprintf(inner, sizeof(inner), "%s/inner", directory);
+	snprintf(deeper, sizeof(deeper), "%s/deeper", inner);
+	assert_int_equal(mkdir(inner, 0755), 0);
+	assert_false(given(directory, why, sizeof(why)));
+	assert_non_null(strstr(why, "is shared with others"));
+	assert_int_equal(chmod(inner, 0770), 0);
+	assert_false(given(inner, why, sizeof(why)));
+	assert_false(given("/tmp", why, sizeof(why)));
+	assert_int_equal(chmod(inner, 0750), 0);
+	assert_true(given(inner, why, sizeof(why)));
+	/* The next start finds what it made in there. */
+	assert_int_equal(mkdir(deeper, 0755), 0);
+	assert_true(given(inner, why, sizeof(why)));
+	rmdir(deeper);
+	rmdir(inner);
+	rmdir(directory);
+}
+
 /* The value of a line of /proc/self/status, base 16; -1 if there is none. */
 static long long own_status(const char *key)
 {
@@ -352,6 +397,7 @@ int main(void)
 		cmocka_unit_test(the_helper_outlives_signals_but_not_its_daemon),
 		cmocka_unit_test(too_much_is_refused_and_harmless),
 		cmocka_unit_test(an_unknown_user_is_named),
+		cmocka_unit_test(a_shared_folder_is_not_given_away),
 		cmocka_unit_test(two_capabilities_are_left),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
