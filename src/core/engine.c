@@ -295,7 +295,7 @@ static void begin_again(struct engine *e, uint32_t number, struct decision *out)
 		e->counters.started++;
 	hs_restart(&f->hs, &out->segment, data_kept);
 	if (w)
-		window_syn(w, &out->segment, data_kept);
+		window_restart(w, &out->segment, data_kept);
 }
 
 static bool refreshes(enum flow_list list)
@@ -346,13 +346,14 @@ static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_
 	case HS_REANSWER:
 	case HS_RENEW:
 	case HS_ANSWER_NEWER:
+	case HS_ANSWER_OLDER:
 	case HS_FORGO:
 	case HS_NOTE_SYN:
 	case HS_CROSS:
 	case HS_ACTS:
 		break;
 	}
-	if (f->hs.state == HS_SYN_RCVD)
+	if (engine_list_of(f) == FLOW_SYN_RCVD)
 		engine_taken(e, number, &out->effects);
 	engine_settle(
 		e, number, from, outcome.act == HS_RESTART || refreshes(engine_list_of(f)), now_us);

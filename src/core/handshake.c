@@ -54,6 +54,12 @@ static bool acks_newer(const struct handshake *h, const struct segment *seg)
 	return h->state == HS_SYN_RENEWED && seg->ack == h->other_isn + 1;
 }
 
+static bool acks_older(const struct handshake *h, const struct segment *seg)
+{
+	return h->state == HS_SYN_SENT && h->flags & HS_OLDER_SYN && seg->flags & TCP_ACK &&
+	       seg->ack == h->other_isn + 1;
+}
+
 static bool clients_next(const struct handshake *h, const struct segment *seg)
 {
 	return seq_between(h->client_isn, seg->seq, h->client_isn + 1 + UINT16_MAX);
@@ -118,8 +124,8 @@ static bool holds(enum hs_check check, const struct handshake *h, const struct w
 	case HS_RST_IN_WINDOW:
 		return !w || window_check(w, side, seg) == WINDOW_INSIDE;
 	case HS_REOPENS:
-		return w && w->reopening &&
-		       seq_between(w->newer.acked + 1, seg->ack, w->newer.next);
+		return w && w->has_other &&
+		       seq_between(w->other.acked + 1, seg->ack, w->other.next);
 	case HS_ANY:
 	case HS_CHECKS:
 		break;
@@ -157,20 +163,53 @@ static void remember_other(struct handshake *h, uint32_t isn)
 
 void hs_restart(struct handshake *h, const struct segment *syn, bool data_kept)
 {
-	uint32_t older = h->client_isn;
+	uint32_t older = h->flags & HS_OLDER_SYN ? h->other_isn : h->client_isn;
 
 	hs_open(h, syn, data_kept);
 	remember_other(h, older);
+	h->flags |= HS_OLDER_SYN;
 }
 
-static void answer(struct handshake *h, const struct segment *syn_ack)
+/* A word about an older connection. One about the earlier SYN is no news. */
+static void challenged(struct handshake *h, struct window *w, const struct segment *seg)
 {
-	h->flags &= ~HS_HAS_OTHER;
+	if (acks_older(h, seg))
+		return;
+	remember_other(h, seg->ack - 1);
+	h->flags &= ~HS_OLDER_SYN;
+	if (w)
+		w->has_other = false;
+}
+
+static void answer(struct handshake *h, struct window *w, const struct segment *syn_ack)
+{
+	h->flags &= ~(HS_HAS_OTHER | HS_OLDER_SYN);
 	if (h->flags & HS_DATA_IN_SYN && syn_ack->ack != h->client_isn + 1) {
 		h->flags |= HS_DATA_TAKEN;
 		h->other_isn = syn_ack->ack - 1;
 	}
 	h->server_isn = syn_ack->seq;
+	if (w) {
+		w->has_other = false;
+		window_syn_ack(w, syn_ack);
+	}
+}
+
+/*
+ * The client's last SYN may have been anybody's, sent to make this handshake fail. So both remain:
+ * the client answers the SYN-ACK with an ACK, or with an RST if the last was its own.
+ */
+static void answer_older(struct handshake *h, struct window *w, const struct segment *syn_ack)
+{
+	uint32_t newer = h->client_isn;
+
+	h->client_isn = h->other_isn;
+	h->other_isn = newer;
+	h->server_isn = syn_ack->seq;
+	h->flags &= HS_COUNTED | HS_SEEN | HS_OVER | HS_UNREACHABLE;
+	h->state = HS_SYN_RENEWED;
+	if (w)
+		window_answer_older(w, syn_ack);
 }
 
 /* The older handshake's flags say nothing about the newer one. */
@@ -200,7 +239,7 @@ static void forgo(struct handshake *h, struct window *w)
 	h->flags &= HS_COUNTED | HS_SEEN | HS_OVER;
 	remember_other(h, older);
 	if (w)
-		*w = (struct window){.end[HS_FROM_CLIENT] = w->newer};
+		*w = (struct window){.end[HS_FROM_CLIENT] = w->other};
 }
 
 static void admit(struct handshake *h, struct window *w, const struct segment *seg)
@@ -221,7 +260,7 @@ static void carry_out(enum hs_act act, struct handshake *h, struct window *w, en
 {
 	switch (act) {
 	case HS_CHALLENGED:
-		remember_other(h, seg->ack - 1);
+		challenged(h, w, seg);
 		return;
 	case HS_REANSWER:
 		if (seg->seq == h->server_isn)
@@ -233,18 +272,21 @@ static void carry_out(enum hs_act act, struct handshake *h, struct window *w, en
 		return;
 	case HS_CROSS:
 		h->flags |= HS_WAS_CROSSED;
-		h->flags &= ~HS_HAS_OTHER;
+		h->flags &= ~(HS_HAS_OTHER | HS_OLDER_SYN);
 		h->server_isn = seg->seq;
-		if (w)
+		if (w) {
+			w->has_other = false;
 			window_syn_ack(w, seg);
+		}
 		return;
 	case HS_ANSWER:
-		answer(h, seg);
-		if (w)
-			window_syn_ack(w, seg);
+		answer(h, w, seg);
 		return;
 	case HS_RENEW:
 		renew(h, w, seg);
+		return;
+	case HS_ANSWER_OLDER:
+		answer_older(h, w, seg);
 		return;
 	case HS_ANSWER_NEWER:
 	case HS_REOPEN:
@@ -275,11 +317,17 @@ static void carry_out(enum hs_act act, struct handshake *h, struct window *w, en
 	}
 }
 
-/* The cell's other way: a SYN-ACK to an older SYN of this client goes through although it does not
- * answer this one. */
+/* The cell's other way: what answers an older SYN of this client goes through although it does not
+ * answer the last one. */
 static struct hs_outcome not_held(const struct hs_cell *cell, struct handshake *h, struct window *w,
 	enum hs_side side, const struct segment *seg)
 {
+	if (acks_older(h, seg) && cell->check == HS_ACKS_SYN) {
+		carry_out(HS_ANSWER_OLDER, h, w, side, seg);
+		return (struct hs_outcome){HS_ANSWER_OLDER, REASON_NONE};
+	}
+	if (acks_older(h, seg) && cell->check == HS_RST_OF_SYN)
+		return (struct hs_outcome){HS_PASS, REASON_NONE};
 	if (cell->check == HS_ACKS_SYN && h->state == HS_SYN_SENT && h->flags & HS_HAS_OTHER &&
 		seg->ack == h->other_isn + 1)
 		return (struct hs_outcome){HS_PASS, REASON_NONE};

@@ -59,6 +59,8 @@ enum hs_act {
 	HS_REANSWER,     /* a SYN-ACK with another ISN, as servers that keep no state send */
 	HS_RENEW,        /* a SYN with another ISN after the SYN-ACK: remember it */
 	HS_ANSWER_NEWER, /* the server takes that one */
+	HS_ANSWER_OLDER, /* the server takes the SYN before the client's last: either may complete
+			  */
 	HS_FORGO,        /* the client gives up the older one: only the newer remains */
 	HS_REOPEN, /* the server takes a SYN that came on a live flow: the old connection is gone */
 	HS_NOTE_SYN, /* a SYN on a live flow: pass it, the server will challenge it (RFC 5961,
@@ -105,6 +107,7 @@ enum hs_flag {
 	HS_DATA_IN_SYN = 0x04, /* Fast Open, or plain data (RFC 7413; RFC 9293, 3.4) */
 	HS_DATA_TAKEN =
 		0x08, /* the SYN-ACK acknowledged it: the server may speak before the third ACK */
+	HS_OLDER_SYN = HS_DATA_TAKEN, /* in SYN_SENT: other_isn is that of an earlier SYN */
 	/* The caller's. */
 	HS_UNREACHABLE = 0x10, /* counted as failed, but it may still succeed (RFC 1122, 4.2.3.9) */
 	HS_OVER = 0x20,        /* opened over a connection that stands, for all the kernel knows */
@@ -117,7 +120,9 @@ struct handshake {
 	uint32_t client_isn;
 	uint32_t server_isn; /* in SYN_SENT: bytes of data in the SYN */
 	/*
-	 * SYN_SENT, if HAS_OTHER: one less than what an RST about an older connection says.
+	 * SYN_SENT, if OLDER_SYN: the ISN of the first SYN that the client, or somebody in its
+	 * name, sent another after; else, if HAS_OTHER: one less than what an RST about an older
+	 * connection says.
 	 * SYN_RCVD, if HAS_OTHER: the server's earlier ISN; else, if DATA_TAKEN: one less than what
 	 * the server acknowledged. SYN_RENEWED: the client's newer ISN.
 	 */

@@ -38,6 +38,21 @@ void window_syn(struct window *w, const struct segment *syn, bool data_kept)
 	*w = (struct window){.end[0] = opened_by(syn, data_kept ? syn->data_len : 0)};
 }
 
+void window_restart(struct window *w, const struct segment *syn, bool data_kept)
+{
+	struct window_end first = w->has_other ? w->other : w->end[0];
+
+	window_syn(w, syn, data_kept);
+	w->other = first;
+	w->has_other = true;
+}
+
+void window_answer_older(struct window *w, const struct segment *syn_ack)
+{
+	*w = (struct window){.end[0] = w->other, .other = w->end[0], .has_other = true};
+	window_syn_ack(w, syn_ack);
+}
+
 void window_syn_ack(struct window *w, const struct segment *syn_ack)
 {
 	struct window_end *client = &w->end[0];
@@ -55,13 +70,13 @@ void window_syn_ack(struct window *w, const struct segment *syn_ack)
 
 void window_note_syn(struct window *w, const struct segment *syn)
 {
-	w->newer = opened_by(syn, syn->data_len);
-	w->reopening = true;
+	w->other = opened_by(syn, syn->data_len);
+	w->has_other = true;
 }
 
 void window_reopen(struct window *w, const struct segment *syn_ack)
 {
-	*w = (struct window){.end[0] = w->newer};
+	*w = (struct window){.end[0] = w->other};
 	window_syn_ack(w, syn_ack);
 }
 

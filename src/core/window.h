@@ -28,8 +28,10 @@ struct window_end {
 
 struct window {
 	struct window_end end[2]; /* by side: 0 the client, 1 the server */
-	struct window_end newer; /* the client, as a later SYN describes it that came on the flow */
-	bool reopening;          /* `newer` is valid */
+	/* The client, as another SYN describes it: a later one that came on the flow, or, until the
+	 * server has answered, an earlier one. */
+	struct window_end other;
+	bool has_other;
 };
 
 enum window_verdict {
@@ -41,6 +43,10 @@ enum window_verdict {
 /* Begins with the client's SYN, of whose data `data_kept` says whether it goes on; a later SYN of
  * the same flow begins anew. */
 void window_syn(struct window *w, const struct segment *syn, bool data_kept);
+/* Another SYN before the server has answered: the first is remembered. */
+void window_restart(struct window *w, const struct segment *syn, bool data_kept);
+/* The server's SYN-ACK to that first one: the last is a later one now. */
+void window_answer_older(struct window *w, const struct segment *syn_ack);
 /* The server's SYN-ACK, or its SYN in a simultaneous open. */
 void window_syn_ack(struct window *w, const struct segment *syn_ack);
 /* A SYN with another ISN on a flow whose server has answered: nothing changes until the server

@@ -241,6 +241,7 @@ static const char *const act_words[HS_ACTS] = {
 	[HS_REANSWER] = "reanswer",
 	[HS_RENEW] = "renew",
 	[HS_ANSWER_NEWER] = "answer_newer",
+	[HS_ANSWER_OLDER] = "answer_older",
 	[HS_FORGO] = "forgo",
 	[HS_REOPEN] = "reopen",
 	[HS_NOTE_SYN] = "note_syn",

@@ -199,10 +199,10 @@ static void a_noted_syn_begins_anew_once_it_is_taken(void **state)
 
 	(void)state;
 	window_note_syn(&w, &syn);
-	assert_true(w.reopening);
+	assert_true(w.has_other);
 	assert_true(inside(&w, CLIENT, &s));
 	window_reopen(&w, &syn_ack);
-	assert_false(w.reopening);
+	assert_false(w.has_other);
 	assert_false(inside(&w, CLIENT, &s));
 	s = seg(ACK, 700001, 90001, 500, 600);
 	assert_true(inside(&w, CLIENT, &s));
