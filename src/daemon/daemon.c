@@ -39,6 +39,8 @@ enum {
 	PROGRAM_TIMEOUT_MS = 30000
 };
 
+static const char LOCK_FOLDER[] = RUNSTATEDIR "/ackgate";
+
 static void print_faults(const struct config_errors *errors)
 {
 	for (size_t i = 0; i < errors->count; i++)
@@ -149,7 +151,8 @@ int daemon_purge(const struct cmdline *options)
 
 	if (!c)
 		return EXIT_CONFIG;
-	lock = privileges_enough(why, sizeof(why)) ? netns_lock_take(why, sizeof(why)) : -1;
+	lock = privileges_enough(why, sizeof(why)) ? netns_lock_take(LOCK_FOLDER, why, sizeof(why))
+						   : -1;
 	if (lock < 0 || ruleset_purge(exec_here, NULL, why, sizeof(why)) != 0)
 		goto refused;
 	conntrack = conntrack_open(c->netfilter.mark, why, sizeof(why));
@@ -272,7 +275,7 @@ static void make_folder_of(const char *file)
 
 static bool open_all(struct daemon *d, char *why, size_t why_size)
 {
-	d->netns_lock = netns_lock_take(why, why_size);
+	d->netns_lock = netns_lock_take(LOCK_FOLDER, why, why_size);
 	if (d->netns_lock < 0)
 		return false;
 	if (d->config->netfilter.manage != MANAGE_NONE) {

@@ -4,73 +4,80 @@
 #include "kernel/netns_lock.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-static const char NAME[] = "@ackgate"; /* the @ stands for the zero byte of an abstract name */
+enum {
+	HOLDER_TEXT = 24, /* bytes: a process id and a line's end */
+};
 
-static socklen_t lock_address(struct sockaddr_un *a)
+static int lock_path(const char *folder, char path[static PATH_MAX])
 {
-	*a = (struct sockaddr_un){.sun_family = AF_UNIX};
-	memcpy(a->sun_path + 1, NAME + 1, sizeof(NAME) - 2);
-	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof(NAME) - 1);
-}
+	struct stat ns;
+	int len;
 
-static int unix_socket(void)
-{
-	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-}
-
-/* Whom a connection to the name would reach: it listens, so the kernel knows. -1: it can't be had.
- */
-static int find_holder(struct ucred *holder)
-{
-	struct sockaddr_un a;
-	socklen_t len = lock_address(&a);
-	socklen_t size = sizeof(*holder);
-	int fd = unix_socket();
-	int rc = -1;
-
-	if (fd == -1)
+	if (stat("/proc/thread-self/ns/net", &ns) == -1)
 		return -1;
-	if (connect(fd, (const struct sockaddr *)&a, len) == 0)
-		rc = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, holder, &size);
-	close(fd);
-	/* A holder in a pid namespace that we don't see into has pid 0 here. */
-	return rc == 0 && holder->pid > 0 ? 0 : -1;
+	len = snprintf(path, PATH_MAX, "%s/netns-%ju.lock", folder, (uintmax_t)ns.st_ino);
+	if (len < PATH_MAX)
+		return 0;
+	errno = ENAMETOOLONG;
+	return -1;
 }
 
-static void explain_failure(int error, char *why, size_t size)
+static void write_holder(int fd)
 {
-	struct ucred holder;
+	if (ftruncate(fd, 0) == 0)
+		dprintf(fd, "%ld\n", (long)getpid());
+}
 
-	if (error != EADDRINUSE)
-		snprintf(why, size, "can't take the network namespace's lock %s: %s", NAME,
-			strerror(error));
-	else if (find_holder(&holder) == 0)
-		snprintf(why, size,
-			"another ackgated runs in this network namespace (process %ld, user id "
-			"%lu)",
-			(long)holder.pid, (unsigned long)holder.uid);
+/* What the holder wrote, as seen from its pid namespace; 0: not yet anything. */
+static long read_holder(int fd)
+{
+	char text[HOLDER_TEXT] = "";
+
+	return pread(fd, text, sizeof(text) - 1, 0) > 0 ? strtol(text, NULL, 10) : 0;
+}
+
+static void explain_held(int fd, char *why, size_t size)
+{
+	long holder = read_holder(fd);
+
+	if (holder > 0)
+		snprintf(why, size, "another ackgated runs in this network namespace (process %ld)",
+			holder);
 	else
 		snprintf(why, size, "another ackgated runs in this network namespace");
 }
 
-int netns_lock_take(char *why, size_t why_size)
+int netns_lock_take(const char *folder, char *why, size_t why_size)
 {
-	struct sockaddr_un a;
-	socklen_t len = lock_address(&a);
-	int fd = unix_socket();
+	char path[PATH_MAX];
+	int fd;
 
-	/* Nobody ever accepts: whoever asks for the holder's pid leaves a place of the backlog
-	 * taken. */
-	if (fd != -1 && bind(fd, (const struct sockaddr *)&a, len) == 0 &&
-		listen(fd, SOMAXCONN) == 0)
+	if (lock_path(folder, path) == -1) {
+		snprintf(why, why_size, "can't tell the network namespace: %s", strerror(errno));
+		return -1;
+	}
+	/* If it can't be made, opening says why. */
+	(void)mkdir(folder, 0755);
+	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+		write_holder(fd);
 		return fd;
-	explain_failure(errno, why, why_size);
+	}
+	if (fd != -1 && errno == EWOULDBLOCK)
+		explain_held(fd, why, why_size);
+	else
+		snprintf(why, why_size, "can't take the network namespace's lock %s: %s", path,
+			strerror(errno));
 	if (fd != -1)
 		close(fd);
 	return -1;
