@@ -302,8 +302,8 @@ static bool run_nft(const char *command, bool json, bool dry_run, char **said)
 	nft = nft_ctx_new(NFT_CTX_DEFAULT);
 	if (nft == NULL || nft_ctx_buffer_output(nft) != 0 || nft_ctx_buffer_error(nft) != 0)
 		goto out;
-	if (json)
-		nft_ctx_output_set_flags(nft, NFT_CTX_OUTPUT_JSON);
+	if (json) /* terse: without what is in sets, which may be huge */
+		nft_ctx_output_set_flags(nft, NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_TERSE);
 	nft_ctx_set_dry_run(nft, dry_run);
 	ok = nft_run_cmd_from_buffer(nft, command) == 0;
 	*said = strdup(ok ? nft_ctx_get_output_buffer(nft) : nft_ctx_get_error_buffer(nft));
