@@ -39,6 +39,7 @@ enum {
 #define IS_SYN     .flags_of = HANDSHAKE_FLAGS, .flags = TCP_SYN
 #define IS_SYN_ACK .flags_of = HANDSHAKE_FLAGS, .flags = TCP_SYN | TCP_ACK
 #define HAS_SYN    .flags_of = TCP_SYN, .flags = TCP_SYN
+#define HAS_RST    .flags_of = TCP_RST, .flags = TCP_RST
 #define NO_SYN     .flags_of = TCP_SYN, .flags = 0
 
 static void add_do(
@@ -222,12 +223,14 @@ static void build_output(struct chains *c)
 	add_goto(c, out, (struct chain_match){0}, CHAIN_REPLIES);
 }
 
+/* What is injected has RST. The rest keeps being tracked: a hint may have stayed on a packet that
+ * passed for want of a daemon, and a tunnel's outer packet inherits it. */
 static void build_raw(struct chains *c)
 {
-	add_do(c, CHAIN_RAW_OUTPUT, (struct chain_match){.packet_bit = CHAIN_BIT_SET},
+	add_do(c, CHAIN_RAW_OUTPUT, (struct chain_match){.packet_bit = CHAIN_BIT_SET, HAS_RST},
 		CHAIN_DO_NOTRACK);
 	add_do(c, CHAIN_RAW_PREROUTING,
-		(struct chain_match){.packet_bit = CHAIN_BIT_SET, .lo = CHAIN_LO_IN},
+		(struct chain_match){.packet_bit = CHAIN_BIT_SET, HAS_RST, .lo = CHAIN_LO_IN},
 		CHAIN_DO_NOTRACK);
 }
 

@@ -62,6 +62,8 @@ static const struct scenario scenarios[] = {
 		.nft.has =
 			{
 				"type filter hook forward priority 50",
+				"meta mark & 0x40000000 == 0x40000000 tcp flags & (rst) == rst "
+				"notrack\n",
 				"meta mark & 0x40000000 == 0x40000000 tcp flags & (syn) == 0x0 "
 				"goto admit\n",
 				"ct mark & 0x40000000 == 0x40000000 tcp flags & (syn) == 0x0 "
@@ -91,6 +93,8 @@ static const struct scenario scenarios[] = {
 				"\"ackgate:drop:no_flow:0\" -j DROP\n",
 				"-A ACKGATE_ICMP_ERRORS -p ipv6-icmp -m icmp6 --icmpv6-type 1 ",
 				"-A PREROUTING -j ACKGATE_RAW_PREROUTING\n",
+				"-A ACKGATE_RAW_OUTPUT -p tcp -m mark --mark 0x40000000/0x40000000 "
+				"-m tcp --tcp-flags RST RST -j CT --notrack\n",
 			},
 		.iptables.lacks = {"ACKGATE_FULL", "ACKGATE_PASS"},
 	},
