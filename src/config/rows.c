@@ -218,7 +218,7 @@ const struct option option_rows[] = {
 	{SECTION_RULE, "mode", OPTION_WORD, RULE(mode), .words = modes, .initial = "gate",
 		.help = "gate: let it through once its handshake is complete; accept: let it "
 			"through unseen; drop: refuse it in silence; "
-			"reject: refuse it with an RST."},
+			"reject: refuse it with an RST, a limited number of them a second."},
 	{SECTION_RULE, "enforce", OPTION_WORD, RULE(enforce), .words = yes_no, .initial = "yes",
 		.help = "no: judge, count and log, but let everything go on unchanged."},
 	{SECTION_RULE, "syncookies", OPTION_WORD, RULE(syncookies), .words = syncookies_words,

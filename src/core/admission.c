@@ -3,6 +3,12 @@
  * abandoned. */
 #include "core/engine_state.h"
 
+/* RSTs that answer SYNs. */
+enum {
+	REJECT_EVERY_US = 10000,
+	REJECT_BURST = 100,
+};
+
 uint32_t engine_half_open(const struct engine *e)
 {
 	return flow_count(e->table, FLOW_SYN_SENT) + flow_count(e->table, FLOW_SYN_RCVD);
@@ -267,7 +273,7 @@ static bool has_place(struct engine *e, const struct policy_rule *rule, struct e
 	return true;
 }
 
-void engine_answer_with_rst(struct decision *out)
+static void answer_with_rst(struct decision *out)
 {
 	uint8_t rst[BUILD_RST_MAX];
 	size_t len = build_rst_answer(rst, &out->segment);
@@ -276,13 +282,24 @@ void engine_answer_with_rst(struct decision *out)
 		engine_send(&out->effects, rst, len);
 }
 
+/* The generic cell rate algorithm, as in the limiter. */
+void engine_reject(struct engine *e, uint64_t now_us, struct decision *out)
+{
+	uint64_t due = e->rejects_due_us > now_us ? e->rejects_due_us : now_us;
+
+	if (due - now_us > (REJECT_BURST - 1) * REJECT_EVERY_US)
+		return;
+	e->rejects_due_us = due + REJECT_EVERY_US;
+	answer_with_rst(out);
+}
+
 /* Whether a SYN may open a handshake; if not, it has been refused. */
 static bool may_open(struct engine *e, const struct policy_rule *rule, const struct tuple *t,
 	uint64_t now_us, struct decision *out)
 {
 	if (!within_limits(e, rule, t, now_us, out)) {
 		if (rule->over_limit == OVER_LIMIT_REJECT)
-			engine_answer_with_rst(out);
+			engine_reject(e, now_us, out);
 		return false;
 	}
 	return has_place(e, rule, &out->effects) ||
@@ -328,7 +345,7 @@ static void refuse_completed(
 	engine_effect(&out->effects, EFFECT_CT_DELETE)->tuple = f->tuple;
 	reset_server(f, &out->effects);
 	if (rule->over_limit == OVER_LIMIT_REJECT)
-		engine_answer_with_rst(out);
+		answer_with_rst(out); /* to the client itself, which has proven so */
 }
 
 /* True if the connection may stand. */

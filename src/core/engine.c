@@ -259,7 +259,7 @@ static void judge_syn(
 	}
 	e->counters.rules[rule->slot].matched++;
 	if (engine_refuse(e, rule, REASON_rule, CAUSE_NONE, &t, out) && rule->mode == MODE_REJECT)
-		engine_answer_with_rst(out);
+		engine_reject(e, now_us, out);
 }
 
 /* A SYN on a flow that is over, or that the kernel carries on alone: it begins a new one. */

@@ -23,6 +23,7 @@ struct engine {
 	struct flow_table *table;
 	struct window *windows; /* by flow number; touched for flows inspected in full alone */
 	uint64_t started_us;
+	uint64_t rejects_due_us; /* when as many RSTs as were sent are due by their rate */
 	enum engine_drain drain;
 	struct engine_counters counters;
 };
@@ -73,8 +74,9 @@ bool engine_table_full(const struct engine *e);
 /* Makes sure that one more handshake may begin: the oldest unanswered one goes if need be. */
 void engine_make_room(struct engine *e, struct effects *out);
 
-/* Answers the packet as a closed port would. */
-void engine_answer_with_rst(struct decision *out);
+/* Answers a SYN as a closed port would: so many a second and no more, since anybody may have sent
+ * it in another's name. */
+void engine_reject(struct engine *e, uint64_t now_us, struct decision *out);
 
 /* Opens a handshake with a SYN: limits, room, the flow itself. `over`: conntrack holds an admitted
  * connection of this tuple. */

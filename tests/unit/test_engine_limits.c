@@ -135,6 +135,42 @@ static void over_limit_may_reject(void **state)
 	gate_close(&g);
 }
 
+/* Whoever forges SYNs has no use of the RSTs. */
+static void rejections_are_limited(void **state)
+{
+	for (unsigned by_rule = 0; by_rule < 2; by_rule++) {
+		const char *answered = by_rule ? "dropped:rule rst>client"
+					       : "dropped:half_open_full failed:limited rst>client";
+		const char *silent =
+			by_rule ? "dropped:rule" : "dropped:half_open_full failed:limited";
+		enum reason reason = by_rule ? REASON_rule : REASON_half_open_full;
+		struct row syn = {CLIENT, SYN, 0, 0, .verdict = VERDICT_DROP, .reason = reason};
+		struct gate g;
+
+		(void)state;
+		gate_set_up(&g, by_rule);
+		g.rules[0].mode = by_rule ? MODE_REJECT : MODE_GATE;
+		g.rules[0].half_open = 1;
+		g.rules[0].over_limit = OVER_LIMIT_REJECT;
+		gate_open(&g);
+		if (!by_rule)
+			GATE_EXPECT(&g, 0, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+		syn.effects = answered;
+		for (unsigned n = 1; n <= 100; n++)
+			gate_expect(&g, n, &syn);
+		syn.effects = silent;
+		gate_expect(&g, 101, &syn);
+		syn.after_ms = 10;
+		syn.effects = answered;
+		gate_expect(&g, 102, &syn);
+		syn.after_ms = 0;
+		syn.effects = silent;
+		gate_expect(&g, 103, &syn);
+		assert_int_equal(engine_counters(g.engine)->drops[reason], 103);
+		gate_close(&g);
+	}
+}
+
 static void nothing_is_limited_where_nothing_is_enforced(void **state)
 {
 	struct gate g;
@@ -315,6 +351,7 @@ int main(void)
 		cmocka_unit_test(connections_per_source_at_the_syn),
 		cmocka_unit_test(connections_per_source_at_the_third_ack),
 		cmocka_unit_test(over_limit_may_reject),
+		cmocka_unit_test(rejections_are_limited),
 		cmocka_unit_test(nothing_is_limited_where_nothing_is_enforced),
 		cmocka_unit_test(the_oldest_unanswered_goes_first),
 		cmocka_unit_test(where_nothing_is_enforced_eviction_is_silent),
