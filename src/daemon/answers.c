@@ -6,6 +6,7 @@
 #include "core/handshake.h"
 #include "daemon/daemon_state.h"
 #include "daemon/log.h"
+#include "kernel/sockets.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -351,8 +352,7 @@ static bool is_picked(void *arg, const struct tuple *t)
 {
 	const struct flow_walk *walk = arg;
 
-	return walk->count > 0 &&
-	       bsearch(t, walk->tuples, walk->count, sizeof(*t), tuple_order) != NULL;
+	return bsearch(t, walk->tuples, walk->count, sizeof(*t), tuple_order) != NULL;
 }
 
 /* Half-open flows have no mark yet, so each is looked for by its tuple too. */
@@ -365,6 +365,42 @@ static void kill_entries(struct daemon *d, struct flow_walk *walk)
 		log_warning("conntrack could not be asked for what NAT hides: %s", strerror(errno));
 }
 
+static bool is_end_of_picked(void *arg, const struct sockets_entry *s)
+{
+	const struct tuple accepted = {.client = s->remote,
+		.client_port = s->remote_port,
+		.server = s->local,
+		.server_port = s->local_port};
+	const struct tuple opened = {.client = s->local,
+		.client_port = s->local_port,
+		.server = s->remote,
+		.server_port = s->remote_port};
+
+	return is_picked(arg, &accepted) || is_picked(arg, &opened);
+}
+
+/* This host's own ends: a socket left standing would be adopted by the next reload. Before anything
+ * else, so that their RSTs still pass. */
+static void kill_sockets(struct daemon *d, struct flow_walk *walk)
+{
+	int error = sockets_destroy(is_end_of_picked, walk) < 0 ? errno : 0;
+
+	if (error == EOPNOTSUPP && !d->no_destroy_told)
+		log_warning("this kernel can't close sockets of killed flows "
+			    "(CONFIG_INET_DIAG_DESTROY): a reload admits them again");
+	else if (error != 0 && error != EOPNOTSUPP)
+		log_warning("sockets of killed flows could not be closed: %s", strerror(error));
+	d->no_destroy_told |= error == EOPNOTSUPP;
+}
+
+static void kill_picked(struct daemon *d, struct flow_walk *walk)
+{
+	qsort(walk->tuples, walk->count, sizeof(*walk->tuples), tuple_order);
+	kill_sockets(d, walk);
+	daemon_call_all(d, kill_in_shard, walk);
+	kill_entries(d, walk);
+}
+
 static long answer_flows_kill(void *arg, const struct filter *filter, char **message)
 {
 	struct daemon *d = arg;
@@ -373,9 +409,7 @@ static long answer_flows_kill(void *arg, const struct filter *filter, char **mes
 	(void)message;
 	walk_all(&walk);
 	if (walk.count > 0)
-		qsort(walk.tuples, walk.count, sizeof(*walk.tuples), tuple_order);
-	daemon_call_all(d, kill_in_shard, &walk);
-	kill_entries(d, &walk);
+		kill_picked(d, &walk);
 	free(walk.tuples);
 	log_notice("%zu flows were killed", walk.count);
 	return (long)walk.count;

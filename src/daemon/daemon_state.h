@@ -65,6 +65,7 @@ struct daemon {
 	uint64_t marked_us;
 	uint64_t marked_took_us;
 	uint32_t marked;
+	bool no_destroy_told;
 };
 
 /* Puts a configuration's rules into the kernel. -1 with a sentence in `why`. */

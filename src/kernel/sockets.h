@@ -5,6 +5,7 @@
 
 #include "core/addr.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct sockets_entry {
@@ -19,5 +20,12 @@ struct sockets_entry {
  * with errno. */
 int sockets_dump(
 	uint32_t states, void (*each)(void *arg, const struct sockets_entry *s), void *arg);
+
+/*
+ * Aborts the connections that `wanted` takes, and half-open ones; the other end gets an RST, the
+ * program ECONNABORTED. Returns how many, -1 with errno: EOPNOTSUPP if the kernel was built without
+ * CONFIG_INET_DIAG_DESTROY.
+ */
+long sockets_destroy(bool (*wanted)(void *arg, const struct sockets_entry *s), void *arg);
 
 #endif

@@ -8,6 +8,7 @@
 #include "kernel/sockets.h"
 #include "netns.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <setjmp.h>
@@ -351,6 +352,48 @@ static void test_many_sockets(void **state)
 	close(ns);
 }
 
+static bool is_of_port(void *arg, const struct sockets_entry *s)
+{
+	return s->local_port == *(const uint16_t *)arg || s->remote_port == *(const uint16_t *)arg;
+}
+
+/* Neither a listener nor another port's connection goes with those that are destroyed. */
+static void check_destroyed(const struct net *n, const char *listen, const char *addr)
+{
+	struct connection killed = connect_to(n->here, listen, n->there, addr, WANTED_PORT);
+	struct connection kept = connect_to(n->here, listen, n->there, addr, 81);
+	uint16_t port = WANTED_PORT;
+	char c;
+
+	netns_enter(n->here);
+	assert_int_equal(sockets_destroy(is_of_port, &port), 1);
+	assert_int_equal(sockets_destroy(is_of_port, &port), 0);
+	assert_int_equal(recv(killed.server, &c, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, ECONNABORTED);
+	assert_int_equal(recv(killed.client, &c, 1, 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+	assert_true(runs(&kept));
+	close(killed.client);
+	close(killed.server);
+	netns_enter(n->there);
+	killed.client = netns_connect(addr, WANTED_PORT);
+	killed.server = netns_accept(killed.listener);
+	assert_true(runs(&killed));
+	connection_close(&killed);
+	connection_close(&kept);
+}
+
+static void test_destroy(void **state)
+{
+	struct net n = net_new();
+
+	(void)state;
+	check_destroyed(&n, "0.0.0.0", "10.1.0.1");
+	check_destroyed(&n, "::", "10.1.0.1");
+	check_destroyed(&n, "::", "fd01::1");
+	net_close(&n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +404,7 @@ int main(void)
 		cmocka_unit_test(test_own_client),
 		cmocka_unit_test(test_loopback),
 		cmocka_unit_test(test_many_sockets),
+		cmocka_unit_test(test_destroy),
 	};
 
 	netns_require();

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from services import Echo, connect, talk
-from topology import CLIENT, eventually
+from topology import CLIENT, GATE, eventually
 from wire import raw_client, raw_server, witness
 
 PORT = 7
@@ -285,4 +285,42 @@ def test_flows_kill_cuts_an_admitted_flow(lab, gate, echo, family):
         client.sendall(b"still there?")
         if client.recv(100) == b"":
             raise ConnectionResetError
+    client.close()
+
+
+def is_cut(client):
+    client.settimeout(2)
+    try:
+        return not talk(client)
+    except OSError:
+        return True
+
+
+@pytest.mark.parametrize("kind", ["local"])
+def test_a_killed_flow_of_this_host_stays_killed(lab, gate, echo, family):
+    """Its socket would stand, and be adopted by the next reload."""
+    lab.closing(Echo(lab.server, PORT + 1))
+    gate.start({"rule echo": {"port": f"{PORT}-{PORT + 1}"}})
+    killed, kept = (connect(lab.client, lab.server_address[family], PORT + n) for n in (0, 1))
+    assert talk(killed) and talk(kept)
+    assert gate.ask("flows", "kill", "port", str(PORT))["killed"] == 1
+    assert gate.ctl("reload").returncode == 0
+    assert is_cut(killed)
+    assert talk(kept)
+    assert works(lab, family)
+    killed.close()
+    kept.close()
+
+
+@forwarded
+def test_flows_kill_finds_what_nat_hides(lab, gate, echo):
+    """A published port behind masquerading, as containers have."""
+    lab.gate.run("iptables", "-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport", "8007",
+                 "-j", "DNAT", "--to", f"{lab.server_address[4]}:{PORT}")
+    lab.gate.run("iptables", "-t", "nat", "-A", "POSTROUTING", "-o", "server0", "-j", "MASQUERADE")
+    gate.start({"rule echo": {"port": PORT}})
+    client = connect(lab.client, GATE[4], 8007)
+    assert talk(client)
+    assert gate.ask("flows", "kill", "port", str(PORT))["killed"] == 1
+    assert is_cut(client)
     client.close()
