@@ -158,11 +158,13 @@ const struct option option_rows[] = {
 			"either way."},
 	{SECTION_NETFILTER, "adopt", OPTION_WORD, CONFIG(netfilter.adopt), .words = yes_no,
 		.initial = "yes",
-		.help = "Admit connections that stand already when the daemon starts."},
+		.help = "Admit connections that stand already when the daemon starts, and those of "
+			"local servers that conntrack forgets later."},
 	{SECTION_NETFILTER, "adopt_window", OPTION_DURATION, CONFIG(netfilter.adopt_window_us),
 		.min = SECONDS, .max = 3600 * SECONDS, .initial = "30s",
-		.help = "For how long after the start a segment from a server proves that its "
-			"connection stood before."},
+		.help = "For how long after the start a segment from a server behind this host "
+			"proves "
+			"that its connection stood before; from a local server it always does."},
 
 	{SECTION_LIMITS, "half_open", OPTION_SIZE, CONFIG(limits.half_open), .min = 16,
 		.max = 16 * MI, .unit = "flows", .initial = "64k", .restart = true,

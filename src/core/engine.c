@@ -149,10 +149,21 @@ static void plan_change(const struct policy_rule *rule, struct decision *out)
 	out->change_syn = out->change.strip_fastopen || out->change.mss_max;
 }
 
-static bool adopting(const struct engine *e, uint64_t now_us)
+/*
+ * Whether the server's word proves that its connection stands: any server's soon after a start, and
+ * at any time that of a local socket, whose connection conntrack may have forgotten before it. A
+ * SYN-ACK says only that a SYN came.
+ */
+static bool proves_standing(const struct engine *e, const struct engine_packet *in,
+	const struct segment *seg, uint64_t now_us)
 {
-	return e->policy->adopt &&
-	       now_us - e->started_us < (uint64_t)e->policy->adopt_window * 1000000;
+	uint64_t window_us = (uint64_t)e->policy->adopt_window * 1000000;
+
+	if (!e->policy->adopt || seg->flags & TCP_RST)
+		return false;
+	if (in->hook == HOOK_OUTPUT && !(seg->flags & TCP_SYN))
+		return true;
+	return now_us - e->started_us < window_us;
 }
 
 /* Takes up a handshake whose SYN passed while no daemon was there. */
@@ -219,8 +230,8 @@ static void judge_stray(
 		adopt_established(e, rule, side, now_us, out);
 		return;
 	}
-	if (side == HS_FROM_SERVER && rule->mode == MODE_GATE && !(seg->flags & TCP_RST) &&
-		adopting(e, now_us)) {
+	if (side == HS_FROM_SERVER && rule->mode == MODE_GATE &&
+		proves_standing(e, in, seg, now_us)) {
 		if (seg->flags & TCP_SYN) {
 			adopt_half_open(e, rule, now_us, out);
 		} else {

@@ -92,6 +92,21 @@ def test_after_the_window_nothing_is_adopted(lab, gate, session, family):
     assert gate.drops().get("no_flow", 0) >= 1
 
 
+@pytest.mark.parametrize("kind", ["local"])
+@pytest.mark.parametrize("inspect", ["handshake", "full"])
+def test_what_conntrack_forgets_goes_on(lab, gate, session, inspect):
+    """This host's own socket is the proof at any time."""
+    client, server = session
+    gate.start({"netfilter": {"adopt_window": "1s"}, "rule ssh": {"port": PORT, "inspect": inspect}})
+    assert talk(client)
+    time.sleep(2)
+    lab.gate.run("conntrack", "-F")
+    server.sendall(b"server speaks")
+    client.settimeout(5)
+    assert client.recv(100) == b"server speaks"
+    assert talk(client)
+
+
 def test_adopt_no_means_no(lab, gate, session, family):
     client, _ = session
     gate.start({"netfilter": {"adopt": "no"}, "rule ssh": {"port": PORT}})

@@ -120,9 +120,9 @@ static void standing_connections_are_adopted(void **state)
 			{CLIENT, FIN_ACK, 1, 1, DROPS(no_flow, CLOSED)}),
 		SCENARIO("nor by an RST", adopts, {SERVER, RST, 1, 0, DROPS(no_flow, CLOSED)},
 			{SERVER, RST_ACK, 1, 1, DROPS(no_flow, CLOSED)}),
-		SCENARIO("nor after the window", adopts,
+		SCENARIO("nor by a SYN-ACK after the window", adopts,
 			{SERVER, ACK, 1, 1, ADMITS(CLOSED), .after_ms = 29999},
-			{SERVER, ACK, 1, 1, DROPS(no_flow, CLOSED), .after_ms = 1}),
+			{SERVER, SYN_ACK, 1, 1, DROPS(no_flow, CLOSED), .after_ms = 1}),
 		SCENARIO("nor what a rule refuses", adopts_nothing_dropped,
 			{SERVER, ACK, 1, 1, DROPS(rule, CLOSED)}),
 		SCENARIO("a handshake whose SYN nobody saw", adopts,
@@ -147,6 +147,43 @@ static void standing_connections_are_adopted(void **state)
 	RUN(list);
 }
 /* clang-format on */
+
+/* What conntrack has forgotten since, a local socket still knows. */
+static void a_local_socket_is_proof_at_any_time(void **state)
+{
+	for (unsigned local = 0; local < 2; local++) {
+		struct gate g;
+
+		(void)state;
+		gate_set_up(&g, false);
+		g.local = local;
+		adopts(&g);
+		gate_open(&g);
+		gate_wait_ms(&g, 30000);
+		GATE_EXPECT(&g, 0, SERVER, RST_ACK, 1, 1, DROPS(no_flow, CLOSED));
+		GATE_EXPECT(&g, 0, SERVER, SYN_ACK, 0, 1, DROPS(no_flow, CLOSED));
+		GATE_EXPECT(&g, 0, CLIENT, ACK, 1, 1, DROPS(no_flow, CLOSED));
+		if (local) {
+			GATE_EXPECT(&g, 0, SERVER, ACK, 1, 1, ADMITS(CLOSED));
+			GATE_EXPECT(&g, 0, SERVER, FIN_ACK, 1, 1, ADMITS(CLOSED));
+		} else {
+			GATE_EXPECT(&g, 0, SERVER, ACK, 1, 1, DROPS(no_flow, CLOSED));
+		}
+		gate_close(&g);
+	}
+}
+
+static void without_adopt_no_word_is_proof(void **state)
+{
+	struct gate g;
+
+	(void)state;
+	gate_set_up(&g, true);
+	g.local = true;
+	gate_open(&g);
+	GATE_EXPECT(&g, 0, SERVER, ACK, 1, 1, DROPS(no_flow, CLOSED));
+	gate_close(&g);
+}
 
 static void draining_lets_handshakes_end(void **state)
 {
@@ -389,6 +426,8 @@ int main(void)
 		cmocka_unit_test(modes),
 		cmocka_unit_test(nothing_is_dropped_where_nothing_is_enforced),
 		cmocka_unit_test(standing_connections_are_adopted),
+		cmocka_unit_test(a_local_socket_is_proof_at_any_time),
+		cmocka_unit_test(without_adopt_no_word_is_proof),
 		cmocka_unit_test(draining_lets_handshakes_end),
 		cmocka_unit_test(new_rules_judge_new_handshakes),
 		cmocka_unit_test(flows_of_a_removed_rule_go_on),
