@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -210,6 +211,40 @@ static void on_accept_again(evutil_socket_t fd, short what, void *arg)
 	evconnlistener_enable(c->listener);
 }
 
+/* Connects and hangs up. 0: somebody listens there; else an errno value. */
+static int knock(int fd, const struct sockaddr_un *address)
+{
+	return connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ? 0 : errno;
+}
+
+/*
+ * Root without CAP_DAC_OVERRIDE may not connect to what an earlier daemon gave to its user, so it
+ * knocks as that user. For this thread's file accesses alone, and put back at once.
+ */
+static int knock_as_owner(int fd, const struct sockaddr_un *address, uid_t owner)
+{
+	int self = setfsuid(owner);
+	int error = knock(fd, address);
+
+	setfsuid((uid_t)self);
+	return error;
+}
+
+/* As knock(), of whoever the socket belongs to. */
+static int find_listener(const struct sockaddr_un *address, uid_t owner)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int error;
+
+	if (fd < 0)
+		return errno;
+	error = knock(fd, address);
+	if (error == EACCES)
+		error = knock_as_owner(fd, address, owner);
+	close(fd);
+	return error;
+}
+
 /* Makes the path free: removes a socket that nobody listens at. */
 static bool clear_path(const struct sockaddr_un *address, char *why, size_t why_size)
 {
@@ -227,17 +262,15 @@ static bool clear_path(const struct sockaddr_un *address, char *why, size_t why_
 			"%s is there and is no socket: name another path for 'control'", path);
 		return false;
 	}
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0) {
-		snprintf(why, why_size, "no UNIX socket to be had: %s", strerror(errno));
+	int error = find_listener(address, st.st_uid);
+	/* EAGAIN is a full backlog's answer. */
+	if (error == 0 || error == EAGAIN) {
+		snprintf(why, why_size, "%s is in use: another ackgated runs", path);
 		return false;
 	}
-	/* A full backlog answers EAGAIN: somebody is there. */
-	bool deserted = connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
-			errno == ECONNREFUSED;
-	close(fd);
-	if (!deserted) {
-		snprintf(why, why_size, "%s is in use: another ackgated runs", path);
+	if (error != ECONNREFUSED) {
+		snprintf(
+			why, why_size, "%s is there, and may be in use: %s", path, strerror(error));
 		return false;
 	}
 	if (unlink(path) < 0) {
