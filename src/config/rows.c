@@ -132,7 +132,8 @@ const struct option option_rows[] = {
 			"answered or changed, whatever the rules say."},
 	{SECTION_DAEMON, "state_dir", OPTION_PATH, CONFIG(daemon.state_dir),
 		.initial = "/var/lib/ackgate", .restart = true,
-		.help = "What has to outlive the daemon is kept here."},
+		.help = "What has to outlive the daemon is kept here: a folder of its own, which "
+			"becomes the user's."},
 
 	{SECTION_NETFILTER, "manage", OPTION_WORD, CONFIG(netfilter.manage), .words = manage_words,
 		.initial = "auto", .restart = true,
