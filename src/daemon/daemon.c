@@ -39,7 +39,8 @@ enum {
 	PROGRAM_TIMEOUT_MS = 30000
 };
 
-static const char LOCK_FOLDER[] = RUNSTATEDIR "/ackgate";
+/* Wherever this program is installed: others have to see the same locks. */
+static const char LOCK_FOLDER[] = "/run/ackgate";
 
 static void print_faults(const struct config_errors *errors)
 {
