@@ -206,7 +206,7 @@ void engine_abandon(struct engine *e, uint32_t number, enum cause cause, struct 
 		engine_back_to_standing(e, number);
 		return;
 	}
-	if (!rule || rule->enforce) {
+	if ((!rule || rule->enforce) && !(f->hs.tag & ENGINE_TAG_UNSEEN)) {
 		engine_effect(out, EFFECT_CT_DELETE)->tuple = f->tuple;
 		if (engine_list_of(f) == FLOW_SYN_RCVD)
 			reset_server(f, out);

@@ -309,6 +309,13 @@ static void begin_again(struct engine *e, uint32_t number, struct decision *out)
 		window_restart(w, &out->segment, data_kept);
 }
 
+/* A server that sends its SYN-ACK has not had the third ACK. */
+static bool still_half_open(enum hs_act act)
+{
+	return act == HS_ANSWER || act == HS_REANSWER || act == HS_ANSWER_NEWER ||
+	       act == HS_ANSWER_OLDER;
+}
+
 static bool refreshes(enum flow_list list)
 {
 	return list >= FLOW_ESTABLISHED && list != FLOW_RESET;
@@ -364,6 +371,8 @@ static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_
 	case HS_ACTS:
 		break;
 	}
+	if (still_half_open(outcome.act))
+		f->hs.tag &= (uint16_t)~ENGINE_TAG_UNSEEN;
 	if (engine_list_of(f) == FLOW_SYN_RCVD)
 		engine_taken(e, number, &out->effects);
 	engine_settle(

@@ -176,7 +176,8 @@ void engine_set_policy(struct engine *e, const struct policy *policy);
  * To be called once the kernel has the rules: flows that they no longer judge, or no longer inspect
  * in full, are the kernel's own. A window that was not followed for a while would cut its
  * connection as soon as it is looked at again, so that is learned anew from the next segment.
- * `unseen`: packets may have passed by us, so this holds for all that are inspected in full.
+ * `unseen`: packets may have passed by us, so this holds for all that are inspected in full, and
+ * a handshake that seems not to complete is given up without a word to its ends.
  */
 void engine_hand_over(struct engine *e, bool unseen);
 

@@ -28,15 +28,20 @@ struct engine {
 	struct engine_counters counters;
 };
 
-/* A flow's tag is its rule's slot, and whether it is inspected in full: what it was opened as, it
- * stays. */
+/*
+ * A flow's tag is its rule's slot, and whether it is inspected in full: what it was opened as, it
+ * stays. UNSEEN: half-open, but packets passed by us, and its third ACK may have been one of them.
+ */
 enum {
+	ENGINE_TAG_UNSEEN = 0x4000,
 	ENGINE_TAG_FULL = 0x8000
 };
 
+_Static_assert(POLICY_RULES_MAX <= ENGINE_TAG_UNSEEN, "a tag holds any slot");
+
 static inline uint16_t engine_slot(const struct flow *f)
 {
-	return f->hs.tag & (ENGINE_TAG_FULL - 1);
+	return f->hs.tag & (ENGINE_TAG_UNSEEN - 1);
 }
 
 static inline uint16_t engine_tag(const struct policy_rule *rule)

@@ -154,12 +154,14 @@ static void hand_over(struct engine *e, uint32_t number, enum flow_list list, bo
 	bool half_open = engine_is_half_open(list);
 
 	if (f->hs.tag & ENGINE_TAG_FULL && (!inspected || (unseen && !half_open))) {
-		f->hs.tag &= ENGINE_TAG_FULL - 1;
+		f->hs.tag &= (uint16_t)~ENGINE_TAG_FULL;
 		if (!half_open)
 			leave_alone(e, number, list);
 	}
 	if (half_open && !judged)
 		leave_alone(e, number, list);
+	else if (half_open && unseen)
+		f->hs.tag |= ENGINE_TAG_UNSEEN;
 }
 
 void engine_hand_over(struct engine *e, bool unseen)

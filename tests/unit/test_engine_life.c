@@ -241,6 +241,30 @@ static void a_counted_connection_stands_through_a_syn(void **state)
 	gate_close(&g);
 }
 
+/* The third ACK may have passed while others had taken our rules away. */
+static void what_may_have_completed_unseen_is_not_reset(void **state)
+{
+	struct gate g;
+
+	(void)state;
+	gate_set_up(&g, false);
+	gate_open(&g);
+	GATE_EXPECT(&g, 0, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+	for (unsigned n = 1; n < 4; n++) {
+		GATE_EXPECT(&g, n, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+		GATE_EXPECT(&g, n, SERVER, SYN_ACK, 0, 1, PASSES(SYN_RCVD));
+	}
+	engine_hand_over(g.engine, true);
+	GATE_EXPECT(&g, 1, CLIENT, ACK, 1, 1, ADMITS(OFFLOADED));
+	GATE_EXPECT(&g, 2, SERVER, SYN_ACK, 0, 1, PASSES(SYN_RCVD));
+	GATE_EXPECT(&g, 4, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+	assert_string_equal(gate_wait_ms(&g, 60000),
+		"failed:no_syn_ack delete failed:no_syn_ack "
+		"delete rst>server failed:no_ack failed:no_ack");
+	gate_check_sums(&g);
+	gate_close(&g);
+}
+
 static void an_icmp_error_names_the_failure(void **state)
 {
 	for (unsigned v6 = 0; v6 < 2; v6++) {
@@ -457,6 +481,7 @@ int main(void)
 		cmocka_unit_test(what_is_handed_over_lingers_a_moment),
 		cmocka_unit_test(what_is_counted_stays),
 		cmocka_unit_test(a_counted_connection_stands_through_a_syn),
+		cmocka_unit_test(what_may_have_completed_unseen_is_not_reset),
 		cmocka_unit_test(an_icmp_error_names_the_failure),
 		cmocka_unit_test(an_icmp_error_need_not_be_the_end),
 		cmocka_unit_test(an_icmp_error_is_passed_on),
