@@ -4,6 +4,8 @@ The gate at work, in front of whoever ran `sudo ./run`: a client, a gate and a s
 clients and real attacks, and what arrived at the server. Nothing of it touches this host's network.
 """
 
+import contextlib
+import os
 import random
 import signal
 import sys
@@ -128,6 +130,8 @@ def main():
         if lab is not None:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             lab.close()
+            with contextlib.suppress(OSError):
+                os.rmdir("/run/ackgate")
     print(f"{'All as promised' if good else 'NOT as promised'}, in {time.monotonic() - began:.0f} s; "
           "the namespaces, the rules and the files are gone again.")
     return 0 if good else 1

@@ -87,7 +87,14 @@ def delete(name):
     for pid in run("ip", "netns", "pids", name, check=False).stdout.split():
         with contextlib.suppress(ProcessLookupError, ValueError):
             os.kill(int(pid), signal.SIGKILL)
+    _delete_lock(name)
     run("ip", "netns", "delete", name, check=False)
+
+
+def _delete_lock(name):
+    """What a daemon leaves. While the namespace is there, nobody else's lock can have its number in the name."""
+    with contextlib.suppress(OSError):
+        os.unlink(f"/run/ackgate/netns-{os.stat(f'/run/netns/{name}').st_ino}.lock")
 
 
 def delete_stale():
