@@ -365,6 +365,20 @@ static bool count_for_source(
 	return true;
 }
 
+void engine_count_standing(
+	struct engine *e, struct flow *f, const struct policy_rule *rule, uint64_t now_us)
+{
+	struct addr source = engine_source(e, &f->tuple.client);
+	bool counted = false;
+
+	f->hs.flags |= HS_SEEN;
+	if (rule->connections_per_source)
+		limiter_connect(
+			e->shared->limiter, &source, rule->slot, UINT32_MAX, now_us, &counted);
+	if (counted)
+		f->hs.flags |= HS_COUNTED;
+}
+
 void engine_admit(struct engine *e, uint32_t number, enum flow_list from, uint64_t now_us,
 	struct decision *out)
 {

@@ -189,16 +189,23 @@ static void adopt_half_open(
 	e->counters.adopted++;
 }
 
-/* Takes up an admitted connection that is to be inspected in full, in its middle. */
+/*
+ * Takes up an admitted connection in its middle, to inspect it in full or to count it for its
+ * source. Only a client's segment tells the interface, and with it the rule, if rules go by that.
+ */
 static void adopt_established(struct engine *e, const struct policy_rule *rule, enum hs_side side,
 	uint64_t now_us, struct decision *out)
 {
 	struct tuple t = tuple_of(&out->segment, side);
+	bool full = rule->inspect == INSPECT_FULL;
 	uint32_t number;
 	struct flow *f;
 
-	if (rule->inspect != INSPECT_FULL || out->segment.flags & (TCP_RST | TCP_SYN) ||
-		engine_followed(e) >= e->limits.flows)
+	if (!full && !rule->connections_per_source)
+		return;
+	if (side == HS_FROM_SERVER && rule->interface_count)
+		return;
+	if (out->segment.flags & (TCP_RST | TCP_SYN) || engine_followed(e) >= e->limits.flows)
 		return;
 	number = flow_insert(e->table, &t, FLOW_ESTABLISHED, now_us);
 	if (!number)
@@ -206,7 +213,12 @@ static void adopt_established(struct engine *e, const struct policy_rule *rule, 
 	f = flow_at(e->table, number);
 	f->hs.state = HS_ESTABLISHED;
 	f->hs.tag = engine_tag(rule);
-	window_join(&e->windows[number], side, &out->segment);
+	if (full)
+		window_join(&e->windows[number], side, &out->segment);
+	else
+		f->hs.state = HS_OFFLOADED;
+	engine_count_standing(e, f, rule, now_us);
+	engine_settle(e, number, FLOW_ESTABLISHED, false, now_us);
 	e->counters.adopted++;
 }
 

@@ -88,6 +88,10 @@ void engine_reject(struct engine *e, uint64_t now_us, struct decision *out);
 void engine_open(struct engine *e, const struct policy_rule *rule, bool over, uint64_t now_us,
 	struct decision *out);
 
+/* Counts a connection that stands already for its source, whatever the limit. */
+void engine_count_standing(
+	struct engine *e, struct flow *f, const struct policy_rule *rule, uint64_t now_us);
+
 /* The third ACK has come for flow `number`: its state is ESTABLISHED and has yet to be settled on a
  * list. */
 void engine_admit(struct engine *e, uint32_t number, enum flow_list from, uint64_t now_us,

@@ -95,6 +95,34 @@ static void connections_per_source_at_the_syn(void **state)
 	gate_close(&g);
 }
 
+/* They stand, be they too many; but they count. */
+static void adopted_connections_count(void **state)
+{
+	struct gate g;
+
+	(void)state;
+	gate_set_up(&g, false);
+	one_source(&g);
+	g.policy.adopt = true;
+	g.policy.adopt_window = 30;
+	g.rules[0].connections_per_source = 2;
+	gate_open(&g);
+	for (unsigned n = 0; n < 3; n++)
+		GATE_EXPECT(&g, n, SERVER, ACK, 1, 1, ADMITS(OFFLOADED));
+	GATE_EXPECT(&g, 1, SERVER, ACK, 1, 1, PASSES(OFFLOADED));
+	gate_check_sums(&g);
+	for (unsigned n = 0; n < 2; n++) {
+		struct tuple t = gate_tuple(&g, n);
+
+		GATE_EXPECT(&g, 3, CLIENT, SYN, 0, 0, DROPS(source_connections, CLOSED),
+			.effects = LIMITED);
+		engine_ended(g.engine, &t);
+	}
+	gate_admit(&g, 3);
+	gate_check_sums(&g);
+	gate_close(&g);
+}
+
 /* Two handshakes of a source race for its last place. */
 static void connections_per_source_at_the_third_ack(void **state)
 {
@@ -349,6 +377,7 @@ int main(void)
 		cmocka_unit_test(half_open_holds_for_a_rule),
 		cmocka_unit_test(syn_rate_holds_for_a_source),
 		cmocka_unit_test(connections_per_source_at_the_syn),
+		cmocka_unit_test(adopted_connections_count),
 		cmocka_unit_test(connections_per_source_at_the_third_ack),
 		cmocka_unit_test(over_limit_may_reject),
 		cmocka_unit_test(rejections_are_limited),

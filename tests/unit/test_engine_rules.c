@@ -173,6 +173,23 @@ static void a_local_socket_is_proof_at_any_time(void **state)
 	}
 }
 
+/* A server's segment does not say by which interface its connection came in. */
+static void rules_by_interface_follow_from_the_client_on(void **state)
+{
+	static const char names[][POLICY_IFNAME] = {"eth9"};
+	struct gate g;
+
+	(void)state;
+	gate_set_up(&g, true);
+	adopts_in_full(&g);
+	g.rules[0].interface = names;
+	g.rules[0].interface_count = 1;
+	gate_open(&g);
+	GATE_EXPECT(&g, 0, SERVER, ACK, 1, 1, ADMITS(CLOSED));
+	GATE_EXPECT(&g, 0, SERVER, ACK, 1, 1, PASSES(CLOSED), .admitted = true);
+	gate_close(&g);
+}
+
 static void without_adopt_no_word_is_proof(void **state)
 {
 	struct gate g;
@@ -427,6 +444,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_dropped_where_nothing_is_enforced),
 		cmocka_unit_test(standing_connections_are_adopted),
 		cmocka_unit_test(a_local_socket_is_proof_at_any_time),
+		cmocka_unit_test(rules_by_interface_follow_from_the_client_on),
 		cmocka_unit_test(without_adopt_no_word_is_proof),
 		cmocka_unit_test(draining_lets_handshakes_end),
 		cmocka_unit_test(new_rules_judge_new_handshakes),
