@@ -168,7 +168,8 @@ static void read_queue(struct worker *w, struct queue *q)
 		if (n < 0)
 			log_error("reading the packet queue failed: %s", strerror(errno));
 		inject_flush(w->inject);
-		if (n < QUEUE_BATCH)
+		/* While the verdicts were carried out the next packets have likely come. */
+		if (n <= 0)
 			break;
 	}
 }

@@ -10,7 +10,7 @@
 
 struct queue;
 
-/* What queue_run reads at most; less means that the queue is empty for now. */
+/* What queue_run reads at most. */
 enum {
 	QUEUE_BATCH = 64
 };
