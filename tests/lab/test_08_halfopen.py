@@ -86,7 +86,7 @@ def test_half_open_flows_of_this_host_are_reset(lab, gate, family):
     """Flows that a server of this host has answered: as many RSTs when they expire, nothing left in its backlog."""
     count = 200
     lab.closing(Echo(lab.server, PORT))
-    gate.start({"rule echo": {"port": PORT}, "timeouts": {"syn_received": "3s"}})
+    gate.start({"rule echo": {"port": PORT}, "timeouts": {"syn_received": "2s"}})
     burst(lab, family, count, lab.server_address[family])
     assert eventually(lambda: gate.status()["flows"]["syn_received"] == count), gate.status()["flows"]
     assert gate.await_failed({"no_ack": count}, timeout=8) == {"no_ack": count}
