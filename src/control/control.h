@@ -50,6 +50,10 @@ struct control_ops {
 	/* confirm_us 0: for good; else the old one comes back unless confirmed within that time. */
 	bool (*reload)(void *arg, uint64_t confirm_us, char **message);
 	bool (*confirm)(void *arg, char **message);
+	json_t *(*sources)(void *arg); /* records_sources_end() */
+	/* for_us 0: for as long as the daemon thinks fit. */
+	bool (*block)(void *arg, const struct addr_range *range, uint64_t for_us, char **message);
+	bool (*unblock)(void *arg, const struct addr_range *range, char **message);
 	/*
 	 * Begins to leave new handshakes alone and returns at once; the daemon stops when those
 	 * under way are done, or after timeout_us if that is not 0.

@@ -15,6 +15,8 @@ struct status_rule {
 	uint64_t dropped;
 	uint32_t half_open;
 	bool cookies_active;
+	const struct learned_server *learned; /* servers behind it, for `rules` */
+	size_t learned_count;
 };
 
 /* Sums over all shards. Strings are borrowed. */

@@ -11,10 +11,13 @@
 #define ACKGATE_CORE_ENGINE_H
 
 #include "core/build.h"
+#include "core/cookie.h"
+#include "core/learned.h"
 #include "core/packet.h"
 #include "core/policy.h"
 #include "core/reasons.h"
 #include "core/siphash.h"
+#include "core/translation.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -25,7 +28,17 @@ struct engine_shared;
 enum engine_hook {
 	HOOK_INPUT,
 	HOOK_FORWARD,
-	HOOK_OUTPUT
+	HOOK_OUTPUT,
+	HOOK_PREROUTING, /* ICMP alone */
+};
+
+/* Each kind of packet has a queue of its own, so that a flood of one can't crowd out the others. */
+enum engine_lane {
+	LANE_HANDSHAKES,
+	LANE_ADMITTED, /* packets of admitted flows: inspected in full, and servers' RSTs */
+	LANE_PROOFS,   /* ACKs of no connection, which may carry a cookie; ICMP about sizes */
+	LANE_DNAT,     /* SYNs whose destination was changed */
+	LANES
 };
 
 struct engine_packet {
@@ -36,11 +49,12 @@ struct engine_packet {
 	enum engine_hook hook;
 	/*
 	 * What the kernel's rules know, told in the packet mark's one bit. With SYN: conntrack's
-	 * entry of this tuple is marked as admitted. Without SYN, in FORWARD: the packet comes from
-	 * the server's side of a rule.
+	 * entry of this tuple is marked as admitted; in LANE_DNAT: it was sent to the one public
+	 * address that is known to lead to its server. Without SYN, in FORWARD: the packet comes
+	 * from the server's side of a rule.
 	 */
 	bool hint;
-	bool admitted; /* came by the queue of flows that are admitted and inspected in full */
+	enum engine_lane lane;
 	const char *interface; /* it came in by; NULL if no rule asks */
 };
 

@@ -67,11 +67,15 @@ struct policy_rule {
 	bool fastopen_strip;
 	uint16_t mss; /* bytes; 0: off */
 	enum policy_syncookies syncookies;
+	/* Adaptive cookies begin and end at these shares of the half-open limit, in percent. */
+	uint8_t syncookies_start;
+	uint8_t syncookies_end;
 
 	struct policy_rate syn_rate;     /* per source */
 	uint32_t half_open;              /* 0: no limit of its own */
 	uint32_t connections_per_source; /* 0: no limit */
 	enum policy_over_limit over_limit;
+	uint32_t block_time; /* seconds; of OVER_LIMIT_BLOCK */
 };
 
 /* Seconds; RFC 5382 asks for at least 4 minutes in transitory states and 2 h 4 min when
@@ -97,7 +101,17 @@ struct policy {
 	bool adopt;
 	uint8_t source_prefix4; /* bits that make one source */
 	uint8_t source_prefix6;
+	uint32_t half_open;       /* [limits] half_open, of all shards: the limit of rules without one */
+	uint32_t cookie_rotation; /* seconds that one key of SYN cookies is used for */
+	/* Several gates share one secret: another may have sent the cookie that comes back here. */
+	bool cookies_shared;
 };
+
+/* Whether SYNs that fall under the rule may be answered with cookies. */
+static inline bool policy_gives_cookies(const struct policy_rule *r)
+{
+	return r->mode == MODE_GATE && r->enforce && r->syncookies != SYNCOOKIES_NEVER;
+}
 
 /*
  * The first rule that a packet from client to server:port, come in by `interface`, falls under;

@@ -6,6 +6,7 @@
 #ifndef ACKGATE_KERNEL_RULESET_H
 #define ACKGATE_KERNEL_RULESET_H
 
+#include "core/engine.h"
 #include "core/policy.h"
 #include "core/reasons.h"
 
@@ -18,13 +19,27 @@ enum ruleset_way {
 	RULESET_IPTABLES
 };
 
+/* DNAT leads from the public address to the server, and no other way does. */
+struct ruleset_route {
+	struct addr server;
+	struct addr public_addr;
+	uint16_t port;
+	uint16_t public_port;
+};
+
 struct ruleset_plan {
 	const struct policy *policy;
-	uint16_t queue; /* handshakes: queue .. queue + workers - 1; flows inspected in full: the
-			   next `workers` numbers */
+	uint16_t queue; /* the first of LANES * workers numbers: those of lane L begin at queue + L
+			   * workers */
 	unsigned workers;
 	uint32_t mark;  /* one bit, of packet and connection marks */
 	bool fail_open; /* new handshakes pass while nobody reads the queue */
+	bool translate; /* the kernel can translate what begins with a cookie, and some rule gives
+			   them */
+	const bool *proofs_wanted; /* by slot: cookies are under way, so all ACKs are asked about;
+				      NULL: none are */
+	const struct ruleset_route *routes;
+	size_t route_count;
 };
 
 /*

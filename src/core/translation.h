@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A connection that began with a SYN cookie: the client knows another ISN of the server's than the
+ * server does, so from the server's SYN-ACK on the kernel has to translate (docs/cookies.md).
+ */
+#ifndef ACKGATE_CORE_TRANSLATION_H
+#define ACKGATE_CORE_TRANSLATION_H
+
+#include "core/addr.h"
+
+struct translation {
+	struct tuple tuple; /* the server is the one after DNAT */
+	/* What the client connected to: the server itself, or what DNAT leads from. */
+	struct addr public_addr;
+	uint16_t public_port;
+
+	uint32_t client_isn;
+	uint32_t cookie_isn; /* what the client takes for the server's ISN */
+	uint32_t server_isn;
+
+	bool scales; /* both ends do (RFC 7323, section 2) */
+	uint8_t client_wscale;
+	uint8_t server_wscale;
+	bool sack;
+	bool timestamps;
+	uint32_t cookie_tsval; /* in the SYN-ACK that the client got */
+	uint32_t server_tsval; /* in the server's own */
+	uint32_t client_tsval; /* the client's latest */
+
+	uint16_t client_window; /* as it stood in the third ACK, scaled */
+	uint16_t server_window; /* as it stood in the server's SYN-ACK, not scaled */
+};
+
+#endif
