@@ -16,12 +16,12 @@ uint32_t engine_half_open(const struct engine *e)
 
 uint32_t engine_followed(const struct engine *e)
 {
-	return flow_used(e->table) - engine_half_open(e);
+	return flow_used(e->table) - engine_half_open(e) - engine_openings(e);
 }
 
 bool engine_table_full(const struct engine *e)
 {
-	return flow_used(e->table) >= e->limits.half_open + e->limits.flows;
+	return flow_used(e->table) >= e->limits.half_open + e->limits.flows + e->limits.in_flight;
 }
 
 enum flow_list engine_list_of(const struct flow *f)
@@ -31,6 +31,7 @@ enum flow_list engine_list_of(const struct flow *f)
 		[HS_SYN_CROSSED] = FLOW_SYN_SENT,
 		[HS_SYN_RCVD] = FLOW_SYN_RCVD,
 		[HS_SYN_RENEWED] = FLOW_SYN_RCVD,
+		[HS_OPENING] = FLOW_OPENING,
 		[HS_OFFLOADED] = FLOW_LINGER,
 		[HS_ESTABLISHED] = FLOW_ESTABLISHED,
 		[HS_FIN_CLIENT] = FLOW_FIN_WAIT,
@@ -56,7 +57,7 @@ const struct policy_rule *engine_rule_of(const struct engine *e, const struct fl
 
 struct window *engine_window_of(struct engine *e, uint32_t number)
 {
-	return flow_at(e->table, number)->hs.tag & ENGINE_TAG_FULL ? &e->windows[number] : NULL;
+	return flow_at(e->table, number)->hs.tag & ENGINE_TAG_FULL ? &e->more[number].window : NULL;
 }
 
 struct effect *engine_effect(struct effects *out, enum effect_type type)
@@ -82,14 +83,32 @@ struct addr engine_source(const struct engine *e, const struct addr *a)
 		a, addr_is_v4(a) ? e->policy->source_prefix4 : e->policy->source_prefix6);
 }
 
+void engine_count_half_open(struct engine *e, const struct flow *f, bool more)
+{
+	const struct policy_rule *rule = engine_rule_of(e, f);
+	_Atomic uint32_t *count = &e->shared->half_open[engine_slot(f)];
+	struct addr source;
+
+	if (more)
+		atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
+	else
+		atomic_fetch_sub_explicit(count, 1, memory_order_relaxed);
+	if (!rule || !rule->connections_per_source)
+		return;
+	source = engine_source(e, &f->tuple.client);
+	if (more)
+		limiter_open(e->shared->limiter, &source, rule->slot);
+	else
+		limiter_settle(e->shared->limiter, &source, rule->slot);
+}
+
 void engine_forget(struct engine *e, uint32_t number)
 {
 	struct flow *f = flow_at(e->table, number);
 	enum flow_list list = engine_list_of(f);
 
 	if (engine_is_half_open(list))
-		atomic_fetch_sub_explicit(
-			&e->shared->half_open[engine_slot(f)], 1, memory_order_relaxed);
+		engine_count_half_open(e, f, false);
 	if (f->hs.flags & HS_COUNTED) {
 		struct addr source = engine_source(e, &f->tuple.client);
 
@@ -105,11 +124,9 @@ void engine_settle(
 	enum flow_list to = engine_list_of(f);
 
 	if (engine_is_half_open(from) && !engine_is_half_open(to))
-		atomic_fetch_sub_explicit(
-			&e->shared->half_open[engine_slot(f)], 1, memory_order_relaxed);
+		engine_count_half_open(e, f, false);
 	else if (!engine_is_half_open(from) && engine_is_half_open(to))
-		atomic_fetch_add_explicit(
-			&e->shared->half_open[engine_slot(f)], 1, memory_order_relaxed);
+		engine_count_half_open(e, f, true);
 	if (from != to || refresh)
 		flow_move(e->table, number, from, to, now_us);
 }
@@ -216,25 +233,46 @@ void engine_abandon(struct engine *e, uint32_t number, enum cause cause, struct 
 	engine_forget(e, number);
 }
 
-/* Whether the limits of the rule let one more handshake begin; if not, the packet is refused. */
-static bool within_limits(struct engine *e, const struct policy_rule *rule, const struct tuple *t,
-	uint64_t now_us, struct decision *out)
+/*
+ * SYNs prove nothing of where they come from, so a rule that blocks does so by the rate of
+ * completed handshakes, and SYNs alone are held to twice that.
+ */
+static struct policy_rate rate_of_syns(const struct policy_rule *rule)
 {
-	bool by_source = rule->syn_rate.per_s || rule->connections_per_source;
-	struct addr source = by_source ? engine_source(e, &t->client) : t->client;
-	struct limiter *limiter = e->shared->limiter;
-	enum reason reason = REASON_NONE;
+	struct policy_rate rate = rule->syn_rate;
 
-	if (rule->syn_rate.per_s &&
-		!limiter_take(limiter, &source, rule->slot, &rule->syn_rate, now_us))
-		reason = REASON_source_rate;
-	else if (rule->connections_per_source &&
-		 limiter_connections(limiter, &source, rule->slot) >= rule->connections_per_source)
-		reason = REASON_source_connections;
-	else if (rule->half_open &&
-		 engine_shared_half_open(e->shared, rule->slot) >= rule->half_open)
-		reason = REASON_half_open_full;
-	return reason == REASON_NONE || !engine_refuse(e, rule, reason, CAUSE_limited, t, out);
+	if (rule->over_limit == OVER_LIMIT_BLOCK) {
+		rate.per_s *= 2;
+		rate.burst *= 2;
+	}
+	return rate;
+}
+
+/* Of the rates and connections of the SYN's source; NONE if it is within them. */
+static enum reason over_source_limits(struct engine *e, const struct policy_rule *rule,
+	const struct addr *source, uint64_t now_us)
+{
+	const struct policy_rate rate = rate_of_syns(rule);
+	struct limiter *limiter = e->shared->limiter;
+
+	if (rate.per_s && !limiter_take(limiter, source, rule->slot, &rate, now_us))
+		return REASON_source_rate;
+	if (rule->connections_per_source && rule->over_limit != OVER_LIMIT_BLOCK &&
+		limiter_connections(limiter, source, rule->slot) >= rule->connections_per_source)
+		return REASON_source_connections;
+	return REASON_NONE;
+}
+
+/* Of half-open handshakes: the rule's, and the source's. */
+static enum reason over_half_open(
+	struct engine *e, const struct policy_rule *rule, const struct addr *source)
+{
+	if (rule->half_open && engine_shared_half_open(e->shared, rule->slot) >= rule->half_open)
+		return REASON_half_open_full;
+	if (rule->connections_per_source && limiter_half_open(e->shared->limiter, source,
+						    rule->slot) >= rule->connections_per_source)
+		return REASON_source_half_open;
+	return REASON_NONE;
 }
 
 void engine_make_room(struct engine *e, struct effects *out)
@@ -293,33 +331,58 @@ void engine_reject(struct engine *e, uint64_t now_us, struct decision *out)
 	answer_with_rst(out);
 }
 
-/* Whether a SYN may open a handshake; if not, it has been refused. */
-static bool may_open(struct engine *e, const struct policy_rule *rule, const struct tuple *t,
-	uint64_t now_us, struct decision *out)
+static bool refuse_syn(struct engine *e, const struct policy_rule *rule, enum reason reason,
+	const struct tuple *t, uint64_t now_us, struct decision *out)
 {
-	if (!within_limits(e, rule, t, now_us, out)) {
-		if (rule->over_limit == OVER_LIMIT_REJECT)
-			engine_reject(e, now_us, out);
+	if (!engine_refuse(e, rule, reason, CAUSE_limited, t, out))
 		return false;
-	}
-	return has_place(e, rule, &out->effects) ||
-	       !engine_refuse(e, rule, REASON_table_full, CAUSE_limited, t, out);
+	e->counters.started++;
+	if (rule->over_limit == OVER_LIMIT_REJECT && reason != REASON_table_full)
+		engine_reject(e, now_us, out);
+	return true;
 }
 
-void engine_open(struct engine *e, const struct policy_rule *rule, bool over, uint64_t now_us,
+/* A cookie costs no place, so it is given where there is none. */
+static bool is_challenged(struct engine *e, const struct policy_rule *rule,
+	const struct engine_packet *in, bool no_place, uint64_t now_us, struct decision *out)
+{
+	return (engine_wants_cookie(e, rule, &out->effects) || no_place || engine_is_over(in)) &&
+	       engine_challenge(e, rule, in, now_us, out);
+}
+
+/* True if nothing is left to be done with the SYN: it was refused, or answered with a cookie. */
+static bool is_settled(struct engine *e, const struct policy_rule *rule,
+	const struct engine_packet *in, const struct tuple *t, uint64_t now_us,
 	struct decision *out)
+{
+	bool by_source = rule->syn_rate.per_s || rule->connections_per_source;
+	struct addr source = by_source ? engine_source(e, &t->client) : t->client;
+	enum reason reason = over_source_limits(e, rule, &source, now_us);
+
+	if (reason == REASON_NONE) {
+		reason = over_half_open(e, rule, &source);
+		if (is_challenged(e, rule, in, reason != REASON_NONE, now_us, out))
+			return true;
+	}
+	if (reason != REASON_NONE && refuse_syn(e, rule, reason, t, now_us, out))
+		return true;
+	return !has_place(e, rule, &out->effects) &&
+	       refuse_syn(e, rule, REASON_table_full, t, now_us, out);
+}
+
+void engine_open(struct engine *e, const struct policy_rule *rule, const struct engine_packet *in,
+	uint64_t now_us, struct decision *out)
 {
 	const struct segment *seg = &out->segment;
 	struct tuple t = {seg->src, seg->dst, seg->src_port, seg->dst_port};
 	bool data_kept = !out->change.strip_fastopen;
+	bool over = engine_is_over(in);
 	struct flow *f;
 	uint32_t number;
 
 	e->counters.rules[rule->slot].matched++;
-	if (!may_open(e, rule, &t, now_us, out)) {
-		e->counters.started++;
+	if (is_settled(e, rule, in, &t, now_us, out))
 		return;
-	}
 	engine_make_room(e, &out->effects);
 	number = flow_insert(e->table, &t, FLOW_SYN_SENT, now_us);
 	if (!number)
@@ -329,10 +392,11 @@ void engine_open(struct engine *e, const struct policy_rule *rule, bool over, ui
 	f = flow_at(e->table, number);
 	f->hs.tag = engine_tag(rule);
 	f->hs.flags = over ? HS_OVER : 0;
+	engine_remember_asked(f, seg);
 	hs_open(&f->hs, seg, data_kept);
 	if (rule->inspect == INSPECT_FULL)
-		window_syn(&e->windows[number], seg, data_kept);
-	atomic_fetch_add_explicit(&e->shared->half_open[rule->slot], 1, memory_order_relaxed);
+		window_syn(&e->more[number].window, seg, data_kept);
+	engine_count_half_open(e, f, true);
 }
 
 /* The handshake completed, but its source has as many connections as it may: both ends hear that it
@@ -348,8 +412,7 @@ static void refuse_completed(
 		answer_with_rst(out); /* to the client itself, which has proven so */
 }
 
-/* True if the connection may stand. */
-static bool count_for_source(
+bool engine_count_for_source(
 	struct engine *e, struct flow *f, const struct policy_rule *rule, uint64_t now_us)
 {
 	struct addr source = engine_source(e, &f->tuple.client);
@@ -379,20 +442,63 @@ void engine_count_standing(
 		f->hs.flags |= HS_COUNTED;
 }
 
+void engine_block(struct engine *e, const struct policy_rule *rule, const struct addr *client,
+	struct effects *out)
+{
+	bool v4 = addr_is_v4(client);
+	struct addr last = engine_source(e, client);
+	unsigned bits = v4 ? e->policy->source_prefix4 + 96u : e->policy->source_prefix6;
+	struct effect *effect;
+
+	if (rule->over_limit != OVER_LIMIT_BLOCK)
+		return;
+	effect = engine_effect(out, EFFECT_BLOCK);
+	effect->block.source.first = last;
+	for (unsigned i = bits; i < 128; i++)
+		last.b[i / 8] |= (uint8_t)(0x80u >> i % 8);
+	effect->block.source.last = last;
+	effect->block.slot = rule->slot;
+	effect->block.seconds = rule->block_time;
+}
+
+bool engine_within_rate(struct engine *e, const struct policy_rule *rule, const struct tuple *t,
+	uint64_t now_us, struct decision *out)
+{
+	struct addr source = engine_source(e, &t->client);
+
+	if (!rule || rule->over_limit != OVER_LIMIT_BLOCK ||
+		limiter_complete(
+			e->shared->limiter, &source, rule->slot, &rule->syn_rate, now_us) ||
+		!engine_refuse(e, rule, REASON_source_rate, CAUSE_limited, t, out))
+		return true;
+	engine_block(e, rule, &t->client, &out->effects);
+	return false;
+}
+
+/* False if it has been refused. */
+static bool may_stand(struct engine *e, struct flow *f, const struct policy_rule *rule,
+	uint64_t now_us, struct decision *out)
+{
+	if (!engine_within_rate(e, rule, &f->tuple, now_us, out))
+		return false;
+	if (engine_count_for_source(e, f, rule, now_us) ||
+		!engine_refuse(e, rule, REASON_source_connections, CAUSE_limited, &f->tuple, out))
+		return true;
+	engine_block(e, rule, &f->tuple.client, &out->effects);
+	return false;
+}
+
 void engine_admit(struct engine *e, uint32_t number, enum flow_list from, uint64_t now_us,
 	struct decision *out)
 {
 	struct flow *f = flow_at(e->table, number);
 	const struct policy_rule *rule = engine_rule_of(e, f);
 
-	if (!count_for_source(e, f, rule, now_us)) {
-		if (engine_refuse(
-			    e, rule, REASON_source_connections, CAUSE_limited, &f->tuple, out)) {
-			f->hs.state = HS_SYN_RCVD;
-			refuse_completed(e, number, rule, out);
-			engine_forget(e, number);
-			return;
-		}
+	if (!may_stand(e, f, rule, now_us, out)) {
+		f->hs.state = HS_SYN_RCVD;
+		refuse_completed(e, number, rule, out);
+		engine_forget(e, number);
+		return;
 	}
 	out->verdict = VERDICT_ADMIT;
 	e->counters.completed++;

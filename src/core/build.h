@@ -7,6 +7,47 @@
 
 /* The longest packet that build_rst writes: an IPv6 and a TCP header without options. */
 #define BUILD_RST_MAX 60
+/* The longest of all: an ICMPv6 error with the headers that it quotes. */
+#define BUILD_MAX 108
+
+/* A segment without data, in host order. Both addresses are of one family. */
+struct build_segment {
+	struct addr src;
+	struct addr dst;
+	uint16_t src_port;
+	uint16_t dst_port;
+	uint32_t seq;
+	uint32_t ack;
+	uint8_t flags; /* enum tcp_flag, or'ed */
+	uint16_t window;
+	uint16_t mss; /* 0: no option */
+	bool sack_permitted;
+	bool has_wscale;
+	uint8_t wscale;
+	bool has_timestamp;
+	uint32_t tsval;
+	uint32_t tsecr;
+};
+
+/*
+ * Writes a complete IP packet with checksums, its options in the order and with the padding that
+ * Linux gives them. Returns its length in bytes.
+ */
+size_t build_segment(uint8_t out[static BUILD_MAX], const struct build_segment *s);
+
+/* An ICMP error that says: too big for the next link (RFC 1191, section 4; RFC 4443, section 3.2).
+ */
+struct build_too_big {
+	struct addr from;
+	struct addr to;
+	uint32_t mtu; /* bytes */
+	/* The segment that was too big, as far as errors quote it. */
+	struct tuple quoted; /* its source is the client here */
+	uint32_t seq;
+};
+
+/* Writes a complete packet with checksums. Returns its length in bytes. */
+size_t build_too_big(uint8_t out[static BUILD_MAX], const struct build_too_big *e);
 
 /*
  * Writes a complete IP packet with an RST (with ACK if `with_ack`) from src to dst, both of one

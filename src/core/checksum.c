@@ -32,10 +32,22 @@ uint16_t checksum_ipv4(const uint8_t *header, size_t len)
 	return complement(sum_words(header, len));
 }
 
+static uint16_t with_pseudo_header(const struct addr *src, const struct addr *dst, uint8_t protocol,
+	const uint8_t *payload, size_t len)
+{
+	uint64_t pseudo = sum_addr(src) + sum_addr(dst) + protocol + len;
+
+	return complement(pseudo + sum_words(payload, len));
+}
+
 uint16_t checksum_tcp(
 	const struct addr *src, const struct addr *dst, const uint8_t *segment, size_t len)
 {
-	uint64_t pseudo = sum_addr(src) + sum_addr(dst) + PROTO_TCP + len;
+	return with_pseudo_header(src, dst, PROTO_TCP, segment, len);
+}
 
-	return complement(pseudo + sum_words(segment, len));
+uint16_t checksum_icmpv6(
+	const struct addr *src, const struct addr *dst, const uint8_t *message, size_t len)
+{
+	return with_pseudo_header(src, dst, PROTO_ICMPV6, message, len);
 }

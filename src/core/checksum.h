@@ -15,5 +15,8 @@
 uint16_t checksum_ipv4(const uint8_t *header, size_t len);
 uint16_t checksum_tcp(
 	const struct addr *src, const struct addr *dst, const uint8_t *segment, size_t len);
+/* RFC 4443, section 2.3. */
+uint16_t checksum_icmpv6(
+	const struct addr *src, const struct addr *dst, const uint8_t *message, size_t len);
 
 #endif

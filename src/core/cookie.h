@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * SYN cookies: all that has to be remembered of a SYN, in the numbers of the SYN-ACK that answers it
- * (RFC 4987, section 3.6). docs/cookies.md has the layout.
+ * SYN cookies: all that has to be remembered of a SYN, in the numbers of the SYN-ACK that answers
+ * it (RFC 4987, section 3.6). docs/cookies.md has the layout.
  *
  * A cookie holds for both ends' addresses and ports, the public address the client asked for, the
  * client's ISN and one epoch of the wall clock. Keys are derived from a secret and the epoch's
@@ -23,13 +23,13 @@ enum {
 
 struct cookie_epoch {
 	struct siphash_key mac;
-	struct siphash_key mask;
+	struct siphash_key tag;
 };
 
 struct cookie_keys {
 	uint8_t secret[COOKIE_SECRET];
-	uint32_t rotation; /* seconds of an epoch */
-	uint64_t epoch;    /* now */
+	uint32_t rotation;                     /* seconds of an epoch */
+	uint64_t epoch;                        /* now */
 	struct cookie_epoch of[COOKIE_EPOCHS]; /* epoch - 1, epoch, epoch + 1 */
 };
 
@@ -49,8 +49,8 @@ struct cookie_subject {
 	uint32_t client_isn;
 };
 
-void cookie_keys_init(
-	struct cookie_keys *k, const uint8_t secret[static COOKIE_SECRET], uint32_t rotation, uint64_t unix_s);
+void cookie_keys_init(struct cookie_keys *k, const uint8_t secret[static COOKIE_SECRET],
+	uint32_t rotation, uint64_t unix_s);
 /* Follows the clock, wherever it went. */
 void cookie_keys_follow(struct cookie_keys *k, uint64_t unix_s);
 
@@ -59,8 +59,8 @@ uint32_t cookie_make(const struct cookie_keys *k, const struct cookie_subject *s
 	const struct cookie_options *o, bool timestamps, uint32_t *tsval);
 
 /*
- * Whether `isn` (and `tsval`, the number that the client echoes) is a cookie for that subject of one
- * of the three epochs; *o is then what it carries.
+ * Whether `isn` (and `tsval`, the number that the client echoes) is a cookie for that subject of
+ * one of the three epochs; *o is then what it carries.
  */
 bool cookie_check(const struct cookie_keys *k, const struct cookie_subject *s, uint32_t isn,
 	bool timestamps, uint32_t tsval, struct cookie_options *o);

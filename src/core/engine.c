@@ -12,6 +12,11 @@
 
 #include <stdlib.h>
 
+/* Servers whose answers are remembered. */
+enum {
+	SERVERS = 4096
+};
+
 struct engine_shared *engine_shared_new(uint32_t sources, const struct siphash_key *key)
 {
 	struct engine_shared *s = calloc(1, sizeof(*s));
@@ -19,9 +24,10 @@ struct engine_shared *engine_shared_new(uint32_t sources, const struct siphash_k
 	if (!s)
 		return NULL;
 	s->limiter = limiter_new(sources, key);
-	if (s->limiter)
+	s->learned = learned_new(SERVERS, key);
+	if (s->limiter && s->learned)
 		return s;
-	free(s);
+	engine_shared_free(s);
 	return NULL;
 }
 
@@ -30,6 +36,7 @@ void engine_shared_free(struct engine_shared *s)
 	if (!s)
 		return;
 	limiter_free(s->limiter);
+	learned_free(s->learned);
 	free(s);
 }
 
@@ -38,11 +45,31 @@ uint32_t engine_shared_half_open(const struct engine_shared *s, uint16_t slot)
 	return atomic_load_explicit(&s->half_open[slot], memory_order_relaxed);
 }
 
+struct learned *engine_shared_learned(struct engine_shared *s)
+{
+	return s->learned;
+}
+
+struct limiter *engine_shared_limiter(struct engine_shared *s)
+{
+	return s->limiter;
+}
+
+bool engine_shared_cookies_on(const struct engine_shared *s, uint16_t slot)
+{
+	return atomic_load_explicit(&s->cookies_on[slot], memory_order_relaxed);
+}
+
+uint64_t engine_shared_cookie_sent(const struct engine_shared *s, uint16_t slot)
+{
+	return atomic_load_explicit(&s->cookie_sent_us[slot], memory_order_relaxed);
+}
+
 struct engine *engine_new(const struct engine_limits *limits, const struct policy *policy,
 	struct engine_shared *shared, const struct siphash_key *key, uint64_t now_us)
 {
 	struct engine *e = calloc(1, sizeof(*e));
-	uint32_t capacity = limits->half_open + limits->flows;
+	uint32_t capacity = limits->half_open + limits->flows + limits->in_flight;
 
 	if (!e)
 		return NULL;
@@ -50,9 +77,9 @@ struct engine *engine_new(const struct engine_limits *limits, const struct polic
 	e->shared = shared;
 	e->started_us = now_us;
 	e->table = flow_table_new(capacity, key);
-	e->windows = calloc((size_t)capacity + 1, sizeof(*e->windows));
+	e->more = calloc((size_t)capacity + 1, sizeof(*e->more));
 	engine_set_policy(e, policy);
-	if (e->table && e->windows)
+	if (e->table && e->more)
 		return e;
 	engine_free(e);
 	return NULL;
@@ -63,7 +90,7 @@ void engine_free(struct engine *e)
 	if (!e)
 		return;
 	flow_table_free(e->table);
-	free(e->windows);
+	free(e->more);
 	free(e);
 }
 
@@ -73,6 +100,23 @@ void engine_set_policy(struct engine *e, const struct policy *policy)
 	memset(e->rule_of, 0, sizeof(e->rule_of));
 	for (size_t i = 0; i < policy->rule_count; i++)
 		e->rule_of[policy->rules[i].slot] = &policy->rules[i];
+	if (e->can_translate && policy->cookie_rotation != e->keys.rotation)
+		cookie_keys_init(&e->keys, e->keys.secret, policy->cookie_rotation, e->unix_s);
+}
+
+void engine_cookies(struct engine *e, const uint8_t *secret, uint64_t unix_s)
+{
+	e->unix_s = unix_s;
+	e->can_translate = secret && e->policy->cookie_rotation > 0;
+	if (e->can_translate)
+		cookie_keys_init(&e->keys, secret, e->policy->cookie_rotation, unix_s);
+}
+
+void engine_clock(struct engine *e, uint64_t unix_s)
+{
+	e->unix_s = unix_s;
+	if (e->can_translate)
+		cookie_keys_follow(&e->keys, unix_s);
 }
 
 void engine_drain(struct engine *e, enum engine_drain how)
@@ -183,8 +227,8 @@ static void adopt_half_open(
 	hs_join_syn_ack(&f->hs, &out->segment);
 	f->hs.tag = engine_tag(rule);
 	if (rule->inspect == INSPECT_FULL)
-		window_join(&e->windows[number], HS_FROM_SERVER, &out->segment);
-	atomic_fetch_add_explicit(&e->shared->half_open[rule->slot], 1, memory_order_relaxed);
+		window_join(&e->more[number].window, HS_FROM_SERVER, &out->segment);
+	engine_count_half_open(e, f, true);
 	e->counters.started++;
 	e->counters.adopted++;
 }
@@ -214,7 +258,7 @@ static void adopt_established(struct engine *e, const struct policy_rule *rule, 
 	f->hs.state = HS_ESTABLISHED;
 	f->hs.tag = engine_tag(rule);
 	if (full)
-		window_join(&e->windows[number], side, &out->segment);
+		window_join(&e->more[number].window, side, &out->segment);
 	else
 		f->hs.state = HS_OFFLOADED;
 	engine_count_standing(e, f, rule, now_us);
@@ -238,8 +282,12 @@ static void judge_stray(
 	rule = rule_of_stray(e, in, seg, &side);
 	if (!rule || rule->mode == MODE_ACCEPT || e->drain == DRAIN_OPEN)
 		return;
-	if (in->admitted) {
+	if (in->lane == LANE_ADMITTED) {
 		adopt_established(e, rule, side, now_us, out);
+		return;
+	}
+	if (in->lane == LANE_PROOFS && rule->mode == MODE_GATE) {
+		engine_prove(e, rule, now_us, out);
 		return;
 	}
 	if (side == HS_FROM_SERVER && rule->mode == MODE_GATE &&
@@ -277,7 +325,9 @@ static void judge_syn(
 	out->slot = rule->slot;
 	if (rule->mode == MODE_GATE && e->drain == DRAIN_OFF) {
 		plan_change(rule, out);
-		engine_open(e, rule, in->hint, now_us, out);
+		if (in->lane == LANE_DNAT)
+			learned_want_route(e->shared->learned, &seg->dst, seg->dst_port);
+		engine_open(e, rule, in, now_us, out);
 		return;
 	}
 	e->counters.rules[rule->slot].matched++;
@@ -295,7 +345,8 @@ static void open_again(struct engine *e, const struct engine_packet *in, uint32_
 	if (from != FLOW_COUNTED) {
 		struct engine_packet again = *in;
 
-		again.hint = in->hint || f->hs.state == HS_OFFLOADED;
+		again.hint = engine_is_over(in) || f->hs.state == HS_OFFLOADED;
+		again.lane = LANE_HANDSHAKES;
 		engine_forget(e, number);
 		judge_syn(e, &again, now_us, out);
 		return;
@@ -305,6 +356,7 @@ static void open_again(struct engine *e, const struct engine_packet *in, uint32_
 	engine_make_room(e, &out->effects);
 	f->hs.flags |= HS_OVER;
 	hs_open(&f->hs, &out->segment, !out->change.strip_fastopen);
+	engine_remember_asked(f, &out->segment);
 	engine_settle(e, number, from, true, now_us);
 }
 
@@ -317,6 +369,7 @@ static void begin_again(struct engine *e, uint32_t number, struct decision *out)
 	if (f->hs.flags & HS_UNREACHABLE)
 		e->counters.started++;
 	hs_restart(&f->hs, &out->segment, data_kept);
+	engine_remember_asked(f, &out->segment);
 	if (w)
 		window_restart(w, &out->segment, data_kept);
 }
@@ -333,17 +386,61 @@ static bool refreshes(enum flow_list list)
 	return list >= FLOW_ESTABLISHED && list != FLOW_RESET;
 }
 
+/* What a step makes of a handshake that began with a cookie. */
+static void judge_opening(struct engine *e, const struct engine_packet *in, uint32_t number,
+	const struct hs_outcome *outcome, uint64_t now_us, struct decision *out)
+{
+	struct flow *f = flow_at(e->table, number);
+	const struct policy_rule *rule = engine_rule_of(e, f);
+
+	out->verdict = VERDICT_DROP;
+	if (outcome->act == HS_REFUSED || outcome->act == HS_CLIENT_RESET) {
+		f->hs.state = HS_OPENING; /* CLOSED is on no list: leave by the one it was on */
+		engine_opening_failed(e, number,
+			outcome->act == HS_REFUSED ? CAUSE_refused : CAUSE_client_reset,
+			&out->effects);
+	} else if (outcome->act == HS_TRANSLATE) {
+		engine_translate(e, number, now_us, out);
+	} else if (outcome->act == HS_REBUKE) {
+		engine_rebuke(e, number, out);
+	} else if (outcome->act == HS_PROVE && rule) {
+		engine_prove(e, rule, now_us, out);
+	} else if (outcome->act != HS_COOKIE || !rule ||
+		   !engine_challenge(e, rule, in, now_us, out)) {
+		engine_refuse(e, rule,
+			outcome->act == HS_DROP ? outcome->reason : REASON_not_established,
+			CAUSE_NONE, &f->tuple, out);
+		out->verdict = VERDICT_DROP;
+	}
+}
+
+/* What of a server's SYN-ACK every later client may be promised. */
+static void learn(
+	struct engine *e, const struct flow *f, enum hs_act act, const struct segment *syn_ack)
+{
+	if (act == HS_ANSWER && syn_ack->flags & TCP_ACK && !(f->hs.flags & HS_WAS_CROSSED))
+		learned_hear(e->shared->learned, syn_ack, engine_asked(f));
+}
+
 static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_t number,
 	enum hs_side side, uint64_t now_us, struct decision *out)
 {
 	struct flow *f = flow_at(e->table, number);
 	const struct policy_rule *rule = engine_rule_of(e, f);
+	struct window *w = engine_window_of(e, number);
 	enum flow_list from = engine_list_of(f);
 	struct hs_outcome outcome;
 
 	out->slot = engine_slot(f);
-	outcome = hs_step(&f->hs, engine_window_of(e, number), side, &out->segment);
+	if (w && side == HS_FROM_SERVER)
+		out->segment.seq += w->offset;
+	outcome = hs_step(&f->hs, w, side, &out->segment);
+	if (from == FLOW_OPENING) {
+		judge_opening(e, in, number, &outcome, now_us, out);
+		return;
+	}
 	plan_change(rule, out);
+	learn(e, f, outcome.act, &out->segment);
 	switch (outcome.act) {
 	case HS_DROP:
 		engine_refuse(e, rule, outcome.reason, CAUSE_NONE, &f->tuple, out);
@@ -380,6 +477,11 @@ static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_
 	case HS_FORGO:
 	case HS_NOTE_SYN:
 	case HS_CROSS:
+	case HS_COOKIE:
+	case HS_HOLD:
+	case HS_PROVE:
+	case HS_TRANSLATE:
+	case HS_REBUKE:
 	case HS_ACTS:
 		break;
 	}
@@ -402,8 +504,8 @@ static bool take_unreachable(struct engine *e, const struct unreachable *u, stru
 
 	if (!f || side != HS_FROM_CLIENT)
 		return false;
-	if (f->hs.state == HS_SYN_SENT && u->seq == f->hs.client_isn &&
-		!(f->hs.flags & (HS_OVER | HS_UNREACHABLE))) {
+	if ((f->hs.state == HS_SYN_SENT || f->hs.state == HS_OPENING) &&
+		u->seq == f->hs.client_isn && !(f->hs.flags & (HS_OVER | HS_UNREACHABLE))) {
 		engine_failed(e, f, CAUSE_unreachable, &u->from, out);
 		f->hs.flags |= HS_UNREACHABLE;
 	}
@@ -467,11 +569,50 @@ static void judge_tcp(
 		judge_stray(e, in, now_us, out);
 }
 
+/* A server's RST on a connection that the kernel carries: whether it gets through unharmed, the
+ * shell can tell. */
+static void look_after_rst(
+	struct engine *e, const struct engine_packet *in, uint32_t seq, struct decision *out)
+{
+	const struct segment *seg = &out->segment;
+	enum hs_side side = HS_FROM_SERVER;
+	uint32_t number;
+
+	if (!e->can_translate || in->lane != LANE_ADMITTED || !(seg->flags & TCP_RST) ||
+		out->verdict != VERDICT_ACCEPT)
+		return;
+	number = flow_find(e->table, &seg->src, seg->src_port, &seg->dst, seg->dst_port, &side);
+	if (number && side == HS_FROM_CLIENT)
+		return;
+	engine_effect(&out->effects, EFFECT_RST)->rst = (struct server_rst){
+		.tuple = tuple_of(seg, HS_FROM_SERVER),
+		.seq = seq,
+		.ack = seg->ack,
+		.has_ack = seg->flags & TCP_ACK,
+	};
+}
+
+/* It goes on as it is unless the shell finds that what it quotes is translated. */
+static void judge_too_big(struct engine *e, const struct engine_packet *in, const struct addr *from,
+	struct decision *out)
+{
+	if (!e->can_translate || in->lane != LANE_PROOFS)
+		return;
+	engine_effect(&out->effects, EFFECT_TOO_BIG)->too_big = (struct size_error){
+		.quoted = tuple_of(&out->segment, HS_FROM_CLIENT),
+		.seq = out->segment.seq,
+		.mtu = out->segment.ack,
+		.from = *from,
+		.arrived = in->hook == HOOK_PREROUTING,
+	};
+}
+
 void engine_packet(
 	struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out)
 {
 	static const struct tuple unknown;
 	struct addr from;
+	uint32_t seq;
 
 	e->counters.packets++;
 	out->verdict = VERDICT_ACCEPT;
@@ -483,7 +624,12 @@ void engine_packet(
 	switch (packet_parse(
 		in->bytes, in->captured, in->on_wire, in->verify_checksum, &out->segment, &from)) {
 	case PACKET_TCP:
+		seq = out->segment.seq;
 		judge_tcp(e, in, now_us, out);
+		look_after_rst(e, in, seq, out);
+		return;
+	case PACKET_TOO_BIG:
+		judge_too_big(e, in, &from, out);
 		return;
 	case PACKET_ICMP_ERROR:
 		judge_icmp(e, &from, out);

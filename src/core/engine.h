@@ -69,6 +69,12 @@ enum effect_type {
 	EFFECT_CT_UNMARK, /* clear our bit of its mark */
 	EFFECT_SEND,      /* these bytes, by a raw socket */
 	EFFECT_REPORT,    /* for the log and the list of failures */
+	EFFECT_TRANSLATE, /* make the connection's conntrack entry; then ACK and window update go
+			     out */
+	EFFECT_BLOCK,     /* a source, for a while */
+	EFFECT_NOTICE,    /* for the log */
+	EFFECT_RST,       /* a server's RST on an admitted connection: the kernel may miswrite it */
+	EFFECT_TOO_BIG,   /* an ICMP error about a segment whose numbers may be translated */
 	EFFECT_PASS_ON, /* this word about a SYN that is not of this shard: to engine_unreachable of
 			   the others */
 };
@@ -89,16 +95,58 @@ struct unreachable {
 	struct addr from; /* who says so */
 };
 
+/* All addresses of a source, which proved by completed handshakes that it is over its limits. */
+struct block {
+	struct addr_range source;
+	uint16_t slot;
+	uint32_t seconds;
+};
+
+enum notice_kind {
+	NOTICE_COOKIES_ON, /* `half_open` handshakes are under way */
+	NOTICE_COOKIES_OFF,
+	NOTICE_ROUTE_UNKNOWN, /* no cookies for a server that DNAT leads to by a way not known */
+	NOTICE_RELEARNED,     /* a server answered with less than clients had been promised */
+};
+
+struct notice {
+	enum notice_kind kind;
+	uint16_t slot; /* the rule's */
+	uint32_t half_open;
+	struct addr server;
+	uint16_t port;
+};
+
+struct server_rst {
+	struct tuple tuple;
+	uint32_t seq;
+	uint32_t ack;
+	bool has_ack;
+};
+
+struct size_error {
+	struct tuple quoted; /* as quoted: its sender is the client here */
+	uint32_t seq;
+	uint32_t mtu;
+	struct addr from;
+	bool arrived; /* in PREROUTING; else this host made it */
+};
+
 struct effect {
 	enum effect_type type;
 	union {
 		struct tuple tuple;
 		struct {
-			uint8_t bytes[BUILD_RST_MAX];
+			uint8_t bytes[BUILD_MAX];
 			uint8_t len;
 		} send;
 		struct report report;
 		struct unreachable unreachable;
+		struct translation translation;
+		struct block block;
+		struct notice notice;
+		struct server_rst rst;
+		struct size_error too_big;
 	};
 };
 
@@ -124,6 +172,8 @@ struct engine_limits {
 	uint32_t half_open; /* flows, of this shard */
 	uint32_t flows;     /* admitted flows that are followed (inspect = full,
 			       connections_per_source), of this shard */
+	uint32_t in_flight; /* connections of cookies whose server has not answered, of this
+			       shard */
 };
 
 struct engine_rule_counters {
@@ -141,6 +191,9 @@ struct engine_counters {
 	uint64_t failed[CAUSE_COUNT];
 	uint64_t evicted; /* half-open flows that made room for newer ones */
 	uint64_t adopted;
+	uint64_t cookies_sent;
+	uint64_t cookies_accepted;
+	uint64_t cookies_refused; /* ACKs without a valid one, of rules that had sent some */
 	struct engine_rule_counters rules[POLICY_RULES_MAX]; /* by slot */
 };
 
@@ -148,6 +201,7 @@ struct engine_counters {
 struct engine_gauges {
 	uint32_t syn_sent;
 	uint32_t syn_received;
+	uint32_t opening;     /* proven by a cookie, the server has not answered */
 	uint32_t established; /* inspected in full */
 	uint32_t closing;
 	uint32_t offloaded; /* handed to the kernel, counted for connections_per_source */
@@ -171,6 +225,13 @@ struct engine_flow_info {
 struct engine_shared *engine_shared_new(uint32_t sources, const struct siphash_key *key);
 void engine_shared_free(struct engine_shared *s);
 uint32_t engine_shared_half_open(const struct engine_shared *s, uint16_t slot);
+/* What is known of servers and of sources. */
+struct learned *engine_shared_learned(struct engine_shared *s);
+struct limiter *engine_shared_limiter(struct engine_shared *s);
+/* Whether adaptive cookies are on for a rule. */
+bool engine_shared_cookies_on(const struct engine_shared *s, uint16_t slot);
+/* When a cookie was sent for a rule, in monotonic microseconds, give or take 100 ms; 0: never. */
+uint64_t engine_shared_cookie_sent(const struct engine_shared *s, uint16_t slot);
 
 /* The engine borrows policy and shared; they must outlive it. `now_us`: monotonic microseconds.
  * NULL without memory. */
@@ -194,6 +255,17 @@ void engine_set_policy(struct engine *e, const struct policy *policy);
  * a handshake that seems not to complete is given up without a word to its ends.
  */
 void engine_hand_over(struct engine *e, bool unseen);
+
+/*
+ * Lets SYNs be answered with cookies: keys are made from the secret and from the wall clock, in
+ * seconds since the epoch. NULL: never, since the kernel can't translate.
+ */
+void engine_cookies(struct engine *e, const uint8_t *secret, uint64_t unix_s);
+/* The wall clock, to be told before each batch. */
+void engine_clock(struct engine *e, uint64_t unix_s);
+
+/* The kernel could not be made to translate: both ends hear that it is over. */
+void engine_untranslated(struct engine *e, const struct translation *t, struct effects *out);
 
 /*
  * Ends well: handshakes under way go on, new ones are let through unjudged (DRAIN_OPEN) or dropped

@@ -6,13 +6,42 @@
 
 #include "core/engine.h"
 #include "core/flow.h"
+#include "core/learned.h"
 #include "core/limiter.h"
 
 #include <stdatomic.h>
 
 struct engine_shared {
 	struct limiter *limiter;
-	_Atomic uint32_t half_open[POLICY_RULES_MAX]; /* by slot */
+	struct learned *learned;
+	/* By slot. */
+	_Atomic uint32_t half_open[POLICY_RULES_MAX];
+	_Atomic bool cookies_on[POLICY_RULES_MAX];         /* adaptive ones */
+	_Atomic uint64_t cookie_sent_us[POLICY_RULES_MAX]; /* the last one */
+	_Atomic uint32_t unanswered[2][POLICY_RULES_MAX];  /* cookies sent less those that came
+							      back: in this window, and the last */
+	_Atomic uint64_t window_us;                        /* when this window began */
+	_Atomic uint32_t windows;                          /* how many there have been */
+};
+
+/* A handshake that the client has completed with a cookie, until the server has answered. */
+struct opening {
+	struct addr public_addr;
+	uint16_t public_port;
+	struct cookie_options options;   /* the client's: what the server is asked for */
+	struct learned_options promised; /* to the client; unknown if another gate or an earlier
+					    process did */
+	bool timestamps;
+	uint8_t tries;
+	uint16_t window; /* of the client's ACK, scaled */
+	uint32_t cookie_tsval;
+	uint32_t client_tsval;
+};
+
+/* What some flows need besides: those that are inspected in full, and those that are OPENING. */
+union engine_more {
+	struct window window;
+	struct opening opening;
 };
 
 struct engine {
@@ -21,7 +50,11 @@ struct engine {
 	const struct policy_rule *rule_of[POLICY_RULES_MAX]; /* by slot; NULL: none, or removed */
 	struct engine_shared *shared;
 	struct flow_table *table;
-	struct window *windows; /* by flow number; touched for flows inspected in full alone */
+	union engine_more *more; /* by flow number; touched for flows that need it alone */
+	struct cookie_keys keys;
+	uint64_t unix_s;
+	bool can_translate;              /* keys are there, and the kernel can */
+	uint32_t sent[POLICY_RULES_MAX]; /* cookies by slot, not yet told to the others */
 	uint64_t started_us;
 	uint64_t rejects_due_us; /* when as many RSTs as were sent are due by their rate */
 	enum engine_drain drain;
@@ -29,19 +62,33 @@ struct engine {
 };
 
 /*
- * A flow's tag is its rule's slot, and whether it is inspected in full: what it was opened as, it
- * stays. UNSEEN: half-open, but packets passed by us, and its third ACK may have been one of them.
+ * A flow's tag is its rule's slot, what its SYN asked the server for (enum learned_asked), and
+ * whether it is inspected in full: what it was opened as, it stays. UNSEEN: half-open, but packets
+ * passed by us, and its third ACK may have been one of them.
  */
 enum {
+	ENGINE_TAG_ASKED_SHIFT = 10,
+	ENGINE_TAG_ASKED = 0x3c00,
 	ENGINE_TAG_UNSEEN = 0x4000,
 	ENGINE_TAG_FULL = 0x8000
 };
 
-_Static_assert(POLICY_RULES_MAX <= ENGINE_TAG_UNSEEN, "a tag holds any slot");
+_Static_assert(POLICY_RULES_MAX <= 1 << ENGINE_TAG_ASKED_SHIFT, "a tag holds any slot");
 
 static inline uint16_t engine_slot(const struct flow *f)
 {
-	return f->hs.tag & (ENGINE_TAG_UNSEEN - 1);
+	return f->hs.tag & ((1u << ENGINE_TAG_ASKED_SHIFT) - 1);
+}
+
+static inline void engine_remember_asked(struct flow *f, const struct segment *syn)
+{
+	f->hs.tag = (uint16_t)((f->hs.tag & ~(unsigned)ENGINE_TAG_ASKED) |
+			       learned_asks(syn) << ENGINE_TAG_ASKED_SHIFT);
+}
+
+static inline unsigned engine_asked(const struct flow *f)
+{
+	return (f->hs.tag & ENGINE_TAG_ASKED) >> ENGINE_TAG_ASKED_SHIFT;
 }
 
 static inline uint16_t engine_tag(const struct policy_rule *rule)
@@ -83,10 +130,53 @@ void engine_make_room(struct engine *e, struct effects *out);
  * it in another's name. */
 void engine_reject(struct engine *e, uint64_t now_us, struct decision *out);
 
-/* Opens a handshake with a SYN: limits, room, the flow itself. `over`: conntrack holds an admitted
- * connection of this tuple. */
-void engine_open(struct engine *e, const struct policy_rule *rule, bool over, uint64_t now_us,
-	struct decision *out);
+/* Conntrack holds an admitted connection of the SYN's tuple. */
+static inline bool engine_is_over(const struct engine_packet *in)
+{
+	return in->hint && in->lane != LANE_DNAT;
+}
+
+/* Opens a handshake with a SYN: limits, room, the flow itself; or answers it with a cookie. */
+void engine_open(struct engine *e, const struct policy_rule *rule, const struct engine_packet *in,
+	uint64_t now_us, struct decision *out);
+
+/* challenge.c: whether cookies are wanted for the next SYN of a rule now. */
+bool engine_wants_cookie(struct engine *e, const struct policy_rule *rule, struct effects *out);
+/* Answers a SYN with a cookie and drops it. False if it can't have one: nothing was done. */
+bool engine_challenge(struct engine *e, const struct policy_rule *rule,
+	const struct engine_packet *in, uint64_t now_us, struct decision *out);
+
+/* opening.c: an ACK of no flow, which may carry a cookie. */
+void engine_prove(
+	struct engine *e, const struct policy_rule *rule, uint64_t now_us, struct decision *out);
+/* The server has answered what a cookie opened; its flow's state is ESTABLISHED. */
+void engine_translate(struct engine *e, uint32_t number, uint64_t now_us, struct decision *out);
+/* The server speaks of an older connection: it is reset, and asked again. */
+void engine_rebuke(struct engine *e, uint32_t number, struct decision *out);
+/* The handshake with the server has failed: the client hears of it. */
+void engine_opening_failed(
+	struct engine *e, uint32_t number, enum cause cause, struct effects *out);
+/* The server has not answered for a while: asks again, or gives up. */
+void engine_ask_again(struct engine *e, uint32_t number, uint64_t now_us, struct effects *out);
+uint32_t engine_openings(const struct engine *e);
+
+/* pressure.c: to be called about ten times a second. True if there was not room for all notices. */
+bool engine_pressure(struct engine *e, uint64_t now_us, struct effects *out);
+/* One cookie less is unanswered. */
+void engine_answered(struct engine *e, uint16_t slot);
+/* How many half-open handshakes a rule may have. */
+uint32_t engine_half_open_limit(const struct engine *e, const struct policy_rule *rule);
+
+/* A completed handshake is evidence: whether the source may go on, by its rate of them. If not, the
+ * connection has been refused, and maybe the source blocked. */
+bool engine_within_rate(struct engine *e, const struct policy_rule *rule, const struct tuple *t,
+	uint64_t now_us, struct decision *out);
+/* Blocks the source if the rule says so. */
+void engine_block(struct engine *e, const struct policy_rule *rule, const struct addr *client,
+	struct effects *out);
+/* Whether one more connection of the flow's client may stand; it is counted then. */
+bool engine_count_for_source(
+	struct engine *e, struct flow *f, const struct policy_rule *rule, uint64_t now_us);
 
 /* Counts a connection that stands already for its source, whatever the limit. */
 void engine_count_standing(
@@ -117,6 +207,9 @@ void engine_abandon(struct engine *e, uint32_t number, enum cause cause, struct 
 /* Drops a flow of any other list that is due or in the way. */
 void engine_expire_followed(
 	struct engine *e, uint32_t number, enum flow_list list, struct effects *out);
+
+/* One half-open flow more of its rule, and of its source if that is of interest; or one less. */
+void engine_count_half_open(struct engine *e, const struct flow *f, bool more);
 
 /* Takes a flow out of the table and out of all counts. */
 void engine_forget(struct engine *e, uint32_t number);

@@ -5,6 +5,7 @@
 
 enum {
 	LINGER_MS = 2000,
+	ASK_AGAIN_MS = 1000,
 	EFFECTS_A_FLOW = 3, /* at most, of one that is abandoned or killed */
 };
 
@@ -21,6 +22,8 @@ static uint32_t timeout_ms(const struct policy_timeouts *t, enum flow_list list)
 		return in_ms(t->syn_sent);
 	case FLOW_SYN_RCVD:
 		return in_ms(t->syn_received);
+	case FLOW_OPENING:
+		return ASK_AGAIN_MS;
 	case FLOW_LINGER:
 		return LINGER_MS;
 	case FLOW_ESTABLISHED:
@@ -55,9 +58,12 @@ void engine_expire_followed(
 	engine_forget(e, number);
 }
 
-static void expire(struct engine *e, uint32_t number, enum flow_list list, struct effects *out)
+static void expire(struct engine *e, uint32_t number, enum flow_list list, uint64_t now_us,
+	struct effects *out)
 {
-	if (engine_is_half_open(list))
+	if (list == FLOW_OPENING)
+		engine_ask_again(e, number, now_us, out);
+	else if (engine_is_half_open(list))
 		engine_abandon(
 			e, number, list == FLOW_SYN_SENT ? CAUSE_no_syn_ack : CAUSE_no_ack, out);
 	else
@@ -67,6 +73,8 @@ static void expire(struct engine *e, uint32_t number, enum flow_list list, struc
 bool engine_expire(struct engine *e, uint64_t now_us, struct effects *out)
 {
 	out->count = 0;
+	if (engine_pressure(e, now_us, out))
+		return true;
 	for (enum flow_list list = 0; list < FLOW_LISTS; list++) {
 		uint32_t limit = timeout_ms(&e->policy->timeouts, list);
 
@@ -79,7 +87,7 @@ bool engine_expire(struct engine *e, uint64_t now_us, struct effects *out)
 				break;
 			if (out->count + EFFECTS_A_FLOW > ENGINE_EFFECTS)
 				return true;
-			expire(e, oldest, list, out);
+			expire(e, oldest, list, now_us, out);
 		}
 	}
 	return false;
@@ -223,6 +231,10 @@ bool engine_kill(struct engine *e, const struct tuple *t, struct effects *out)
 	if (!number)
 		return false;
 	f = flow_at(e->table, number);
+	if (f->hs.state == HS_OPENING) {
+		engine_opening_failed(e, number, CAUSE_no_syn_ack, out);
+		return true;
+	}
 	w = engine_window_of(e, number);
 	engine_effect(out, EFFECT_CT_DELETE)->tuple = f->tuple;
 	if (hs_half_open(&f->hs)) {
@@ -240,6 +252,7 @@ struct engine_gauges engine_gauges(const struct engine *e)
 	struct engine_gauges g = {
 		.syn_sent = flow_count(e->table, FLOW_SYN_SENT),
 		.syn_received = flow_count(e->table, FLOW_SYN_RCVD),
+		.opening = flow_count(e->table, FLOW_OPENING),
 		.established = flow_count(e->table, FLOW_ESTABLISHED),
 		.offloaded = flow_count(e->table, FLOW_COUNTED),
 	};

@@ -20,6 +20,7 @@
 enum flow_list {
 	FLOW_SYN_SENT, /* half-open, the server has not answered */
 	FLOW_SYN_RCVD, /* half-open, it has */
+	FLOW_OPENING,  /* begun with a cookie, the server has not answered */
 	FLOW_LINGER,   /* handed over: kept a moment for packets that were in the queue already */
 	FLOW_COUNTED,  /* handed over, counted until conntrack says it has ended */
 	FLOW_ESTABLISHED,

@@ -146,6 +146,15 @@ void hs_open(struct handshake *h, const struct segment *syn, bool data_kept)
 	}
 }
 
+void hs_prove(struct handshake *h, uint32_t client_isn, uint32_t cookie_isn)
+{
+	h->client_isn = client_isn;
+	h->server_isn = cookie_isn;
+	h->other_isn = 0;
+	h->state = HS_OPENING;
+	h->flags &= HS_COUNTED | HS_SEEN;
+}
+
 void hs_join_syn_ack(struct handshake *h, const struct segment *syn_ack)
 {
 	h->client_isn = syn_ack->ack - 1;
@@ -312,6 +321,11 @@ static void carry_out(enum hs_act act, struct handshake *h, struct window *w, en
 	case HS_RESTART:
 	case HS_REFUSED:
 	case HS_CLIENT_RESET:
+	case HS_COOKIE:
+	case HS_HOLD:
+	case HS_PROVE:
+	case HS_TRANSLATE:
+	case HS_REBUKE:
 	case HS_ACTS:
 		return;
 	}

@@ -17,7 +17,8 @@ enum hs_state {
 	HS_SYN_CROSSED, /* simultaneous open: a SYN from both (RFC 9293, section 3.5) */
 	HS_SYN_RCVD,
 	HS_SYN_RENEWED, /* the server has answered, and the client has sent another SYN since */
-	HS_OFFLOADED,   /* admitted, and the kernel's own from here on */
+	HS_OPENING,   /* the client has come back with a cookie, the server has not answered yet */
+	HS_OFFLOADED, /* admitted, and the kernel's own from here on */
 	HS_ESTABLISHED,
 	HS_FIN_CLIENT, /* the client's FIN seen */
 	HS_FIN_SERVER,
@@ -69,6 +70,12 @@ enum hs_act {
 	HS_ADMIT,
 	HS_REFUSED,
 	HS_CLIENT_RESET,
+	/* Of a handshake that began with a cookie: none of its packets is passed on. */
+	HS_COOKIE,    /* another SYN: the answer is another cookie */
+	HS_HOLD,      /* the server is being asked */
+	HS_PROVE,     /* maybe the answer to another cookie */
+	HS_TRANSLATE, /* the server has answered: from here on the kernel translates */
+	HS_REBUKE,    /* the server speaks of an older connection: reset that, and ask again */
 	HS_ACTS
 };
 
@@ -143,6 +150,9 @@ void hs_open(struct handshake *h, const struct segment *syn, bool data_kept);
 
 /* The client gave up on its SYN and sent this one. */
 void hs_restart(struct handshake *h, const struct segment *syn, bool data_kept);
+
+/* The client has acknowledged a cookie. tag and the caller's flags stay. */
+void hs_prove(struct handshake *h, uint32_t client_isn, uint32_t cookie_isn);
 
 /* Begins in the middle with a server's SYN-ACK, the SYN not having been seen. */
 void hs_join_syn_ack(struct handshake *h, const struct segment *syn_ack);

@@ -8,6 +8,9 @@
  * handshake has said so far. A segment of the server is passed on as well if it can only be about
  * an older connection of the same ports, since the client's RST is what such a server waits for
  * (RFC 9293, section 3.5.1) and dropping either would leave both hanging.
+ *
+ * OPENING is the exception: the client's end was opened by a cookie, and the gate itself asks the
+ * server in the client's name, so nothing of either reaches the other.
  */
 #include "core/handshake.h"
 
@@ -159,6 +162,32 @@ static const struct hs_cell table[HS_STATES][HS_SIDES][HS_KINDS] = {
 			[HS_FIN] = PASS(HS_SYN_RENEWED, "likewise"),
 			[HS_RST] = {HS_RST_OF_SERVER, HS_REFUSED, HS_CLOSED, HS_DROP, REASON_bad_seq,
 				"the server refuses either"},
+		},
+	},
+	[HS_OPENING] = {
+		[HS_FROM_CLIENT] = {
+			[HS_SYN] = {HS_OTHER_ISN, HS_COOKIE, HS_OPENING, HS_DROP, REASON_not_established,
+				"begun anew: the answer is another cookie, and this handshake stands until that comes back; else a late copy"},
+			[HS_SYN_ACK] = DROP(bad_flags, "a client that has completed has none to send"),
+			[HS_ACK] = {HS_COMPLETES, HS_HOLD, HS_OPENING, HS_PROVE, REASON_NONE,
+				"a copy, a probe of the closed window, or data too early: it is sent again; else the answer to another cookie"},
+			[HS_ACK_OF_FIN] = {HS_COMPLETES, HS_HOLD, HS_OPENING, HS_PROVE, REASON_NONE,
+				"likewise"},
+			[HS_FIN] = {HS_COMPLETES, HS_HOLD, HS_OPENING, HS_DROP, REASON_bad_ack,
+				"the client closes already: it is sent again"},
+			[HS_RST] = {HS_RST_OF_CLIENT, HS_CLIENT_RESET, HS_CLOSED, HS_DROP, REASON_bad_seq,
+				"the client does not want it any more"},
+		},
+		[HS_FROM_SERVER] = {
+			[HS_SYN] = DROP(bad_flags, "a server has no SYN to send"),
+			[HS_SYN_ACK] = {HS_ACKS_SYN, HS_TRANSLATE, HS_ESTABLISHED, HS_REBUKE, REASON_NONE,
+				"the answer; else it is about an older SYN (RFC 9293, 3.5.1)"},
+			[HS_ACK] = {HS_ANY, HS_REBUKE, HS_OPENING, HS_DROP, REASON_NONE,
+				"the server still has an older connection (RFC 5961, 4)"},
+			[HS_ACK_OF_FIN] = {HS_ANY, HS_REBUKE, HS_OPENING, HS_DROP, REASON_NONE, "likewise"},
+			[HS_FIN] = {HS_ANY, HS_REBUKE, HS_OPENING, HS_DROP, REASON_NONE, "likewise"},
+			[HS_RST] = {HS_RST_OF_SYN, HS_REFUSED, HS_CLOSED, HS_DROP, REASON_bad_ack,
+				"refused; only with the exact acknowledgement (RFC 9293, 3.10.7.3)"},
 		},
 	},
 	[HS_OFFLOADED] = {
@@ -370,6 +399,7 @@ static const struct {
 	[HS_SYN_CROSSED] = {"SYN_CROSSED", "half-open", {"SYN_SENT", "SYN_SENT"}},
 	[HS_SYN_RCVD] = {"SYN_RCVD", "half-open", {"SYN_SENT", "SYN_RCVD"}},
 	[HS_SYN_RENEWED] = {"SYN_RENEWED", "half-open", {"SYN_SENT", "SYN_RCVD"}},
+	[HS_OPENING] = {"OPENING", "opening", {"ESTABLISHED", "LISTEN"}},
 	[HS_OFFLOADED] = {"OFFLOADED", "admitted", {"ESTABLISHED", "ESTABLISHED"}},
 	[HS_ESTABLISHED] = {"ESTABLISHED", "admitted", {"ESTABLISHED", "ESTABLISHED"}},
 	[HS_FIN_CLIENT] = {"FIN_CLIENT", "closing", {"FIN_WAIT", "ESTABLISHED"}},
@@ -451,6 +481,11 @@ const char *hs_act_word(enum hs_act act)
 		[HS_ADMIT] = "admit",
 		[HS_REFUSED] = "pass, failed: refused",
 		[HS_CLIENT_RESET] = "pass, failed: client_reset",
+		[HS_COOKIE] = "answer with a cookie",
+		[HS_HOLD] = "drop: `not_established`",
+		[HS_PROVE] = "test for a cookie",
+		[HS_TRANSLATE] = "admit, the kernel translates",
+		[HS_REBUKE] = "answer with RST, ask again",
 	};
 
 	return words[act];

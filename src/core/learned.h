@@ -4,7 +4,7 @@
  * it is sent before the server is asked. And what public address leads to them where DNAT does.
  *
  * A table of fixed size, shared by all workers, without locks. Servers share sets of eight places;
- * a new one takes the place of the one that was heard of longest ago.
+ * a new one takes the place of the one that was met longest ago.
  */
 #ifndef ACKGATE_CORE_LEARNED_H
 #define ACKGATE_CORE_LEARNED_H
@@ -51,23 +51,37 @@ struct learned_server {
 struct learned *learned_new(uint32_t servers, const struct siphash_key *key);
 void learned_free(struct learned *l);
 
+/* What a SYN asks for, or'ed. */
+enum learned_asked {
+	LEARNED_ASKED_WSCALE = 1,
+	LEARNED_ASKED_SACK = 2,
+	LEARNED_ASKED_TIMESTAMPS = 4,
+	LEARNED_ASKED_ECN = 8,
+};
+unsigned learned_asks(const struct segment *syn);
+
+/* What a SYN-ACK without MSS option counts as (RFC 9293, 3.7.1, names 536 and 1220). */
+enum {
+	LEARNED_MSS_NONE = 536
+};
+
 /*
- * A server's SYN-ACK, and what the SYN that it answers offered: a trait that was not asked for stays
- * as it is known. True if something is known now that was not, or that was otherwise.
+ * A server's SYN-ACK, and what the SYN that it answers asked for: a trait that was not asked for
+ * stays as it is known. True if that is news.
  */
-bool learned_hear(struct learned *l, const struct addr *addr, uint16_t port,
-	const struct tcp_options *offered, bool ecn_offered, const struct tcp_options *answer,
-	bool ecn_answered);
+bool learned_hear(struct learned *l, const struct segment *syn_ack, unsigned asked);
 
 /* What is known of a server; false if nothing is. */
-bool learned_find(
-	const struct learned *l, const struct addr *addr, uint16_t port, struct learned_server *out);
+bool learned_find(const struct learned *l, const struct addr *addr, uint16_t port,
+	struct learned_server *out);
 
 /* It answered otherwise than it had: its options are to be learned anew. */
 void learned_forget(struct learned *l, const struct addr *addr, uint16_t port);
 
 /* A SYN for it came by DNAT from an address that is not known. True the first time. */
 bool learned_want_route(struct learned *l, const struct addr *addr, uint16_t port);
+/* True once for each server: that its way is not known has yet to be told. */
+bool learned_tell_route(struct learned *l, const struct addr *addr, uint16_t port);
 /* A connection was seen that DNAT led from public to the server. True if that is news. */
 bool learned_route(struct learned *l, const struct addr *addr, uint16_t port,
 	const struct addr *public_addr, uint16_t public_port);

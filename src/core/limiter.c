@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A place is three atomics. `id` is a keyed 64-bit hash of source and rule: two sources that
+ * A place is a few atomics. `id` is a keyed 64-bit hash of source and rule: two sources that
  * collide share a limit, which nobody can bring about without the key. Taking a place is one
  * compare-and-swap on `id`, and a place with connections is never taken. Two races remain, each a
  * few instructions wide, and each lets one SYN or one connection too many through: a rate reset
@@ -17,15 +17,20 @@ enum {
 };
 
 struct place {
-	_Atomic uint64_t id;      /* 0: free */
-	_Atomic uint64_t next_ns; /* when the next SYN would be due if they came evenly (GCRA's
-				     theoretical arrival time) */
+	_Atomic uint64_t id;           /* 0: free */
+	_Atomic uint64_t next_ns;      /* when the next SYN would be due if they came evenly (GCRA's
+					  theoretical arrival time) */
+	_Atomic uint64_t completed_ns; /* likewise, of completed handshakes */
+	_Atomic uint64_t source[2];    /* for people */
+	_Atomic uint32_t slot;
 	_Atomic uint32_t connections;
+	_Atomic uint32_t half_open;
 };
 
 struct limiter {
 	struct siphash_key key;
 	uint32_t mask; /* of sets */
+	_Atomic uint32_t tracked;
 	struct place places[];
 };
 
@@ -75,9 +80,20 @@ static struct place *find(struct limiter *l, uint64_t id)
 	return NULL;
 }
 
-/* The source's place, or one taken over for it; NULL if all eight have connections. */
-static struct place *find_or_take(struct limiter *l, uint64_t id)
+static void name_place(struct place *p, const struct addr *source, uint16_t slot)
 {
+	uint64_t halves[2];
+
+	memcpy(halves, source->b, sizeof(halves));
+	atomic_store_explicit(&p->source[0], halves[0], memory_order_relaxed);
+	atomic_store_explicit(&p->source[1], halves[1], memory_order_relaxed);
+	atomic_store_explicit(&p->slot, slot, memory_order_relaxed);
+}
+
+/* The source's place, or one taken over for it; NULL if all eight have connections. */
+static struct place *find_or_take(struct limiter *l, const struct addr *source, uint16_t slot)
+{
+	uint64_t id = id_of(l, source, slot);
 	struct place *set = set_of(l, id);
 	struct place *idlest = NULL;
 	uint64_t idlest_ns = UINT64_MAX;
@@ -99,28 +115,64 @@ static struct place *find_or_take(struct limiter *l, uint64_t id)
 	old = atomic_load_explicit(&idlest->id, memory_order_relaxed);
 	if (!atomic_compare_exchange_strong(&idlest->id, &old, id))
 		return find(l, id);
+	if (old == 0)
+		atomic_fetch_add_explicit(&l->tracked, 1, memory_order_relaxed);
 	atomic_store_explicit(&idlest->next_ns, 0, memory_order_relaxed);
+	atomic_store_explicit(&idlest->completed_ns, 0, memory_order_relaxed);
+	atomic_store_explicit(&idlest->half_open, 0, memory_order_relaxed);
+	name_place(idlest, source, slot);
 	return idlest;
+}
+
+static uint64_t interval_ns(const struct policy_rate *rate)
+{
+	return 1000000000u / rate->per_s;
+}
+
+static uint64_t slack_ns(const struct policy_rate *rate)
+{
+	return interval_ns(rate) * (rate->burst > 0 ? rate->burst - 1 : 0);
+}
+
+/* The generic cell rate algorithm: one more fits if it is not due too long from now. */
+static bool fits(_Atomic uint64_t *next_ns, const struct policy_rate *rate, uint64_t now_us)
+{
+	uint64_t now = now_us * 1000;
+	uint64_t slack = slack_ns(rate);
+	uint64_t due = atomic_load_explicit(next_ns, memory_order_relaxed);
+	uint64_t base;
+
+	do {
+		base = due > now ? due : now;
+		if (base - now > slack)
+			return false;
+	} while (!atomic_compare_exchange_weak(next_ns, &due, base + interval_ns(rate)));
+	return true;
 }
 
 bool limiter_take(struct limiter *l, const struct addr *source, uint16_t slot,
 	const struct policy_rate *rate, uint64_t now_us)
 {
-	struct place *p = find_or_take(l, id_of(l, source, slot));
-	uint64_t now = now_us * 1000;
-	uint64_t interval, slack, due, base;
+	struct place *p = rate->per_s ? find_or_take(l, source, slot) : NULL;
 
-	if (!p || rate->per_s == 0)
-		return true;
-	interval = 1000000000u / rate->per_s;
-	slack = interval * (rate->burst > 0 ? rate->burst - 1 : 0);
-	due = atomic_load_explicit(&p->next_ns, memory_order_relaxed);
-	do {
-		base = due > now ? due : now;
-		if (base - now > slack)
-			return false;
-	} while (!atomic_compare_exchange_weak(&p->next_ns, &due, base + interval));
-	return true;
+	return !p || fits(&p->next_ns, rate, now_us);
+}
+
+bool limiter_fits(struct limiter *l, const struct addr *source, uint16_t slot,
+	const struct policy_rate *rate, uint64_t now_us)
+{
+	struct place *p = find(l, id_of(l, source, slot));
+	uint64_t due = p ? atomic_load_explicit(&p->next_ns, memory_order_relaxed) : 0;
+
+	return due <= now_us * 1000 + slack_ns(rate);
+}
+
+bool limiter_complete(struct limiter *l, const struct addr *source, uint16_t slot,
+	const struct policy_rate *rate, uint64_t now_us)
+{
+	struct place *p = rate->per_s ? find_or_take(l, source, slot) : NULL;
+
+	return !p || fits(&p->completed_ns, rate, now_us);
 }
 
 uint32_t limiter_connections(struct limiter *l, const struct addr *source, uint16_t slot)
@@ -133,7 +185,7 @@ uint32_t limiter_connections(struct limiter *l, const struct addr *source, uint1
 bool limiter_connect(struct limiter *l, const struct addr *source, uint16_t slot, uint32_t max,
 	uint64_t now_us, bool *counted)
 {
-	struct place *p = find_or_take(l, id_of(l, source, slot));
+	struct place *p = find_or_take(l, source, slot);
 	uint32_t n;
 
 	*counted = false;
@@ -150,16 +202,74 @@ bool limiter_connect(struct limiter *l, const struct addr *source, uint16_t slot
 	return true;
 }
 
-void limiter_disconnect(struct limiter *l, const struct addr *source, uint16_t slot)
+/* One less, unless there is none. */
+static void count_down(_Atomic uint32_t *count)
 {
-	struct place *p = find(l, id_of(l, source, slot));
-	uint32_t n;
+	uint32_t n = atomic_load_explicit(count, memory_order_relaxed);
 
-	if (!p)
-		return;
-	n = atomic_load_explicit(&p->connections, memory_order_relaxed);
 	do {
 		if (n == 0)
 			return;
-	} while (!atomic_compare_exchange_weak(&p->connections, &n, n - 1));
+	} while (!atomic_compare_exchange_weak(count, &n, n - 1));
+}
+
+void limiter_disconnect(struct limiter *l, const struct addr *source, uint16_t slot)
+{
+	struct place *p = find(l, id_of(l, source, slot));
+
+	if (p)
+		count_down(&p->connections);
+}
+
+uint32_t limiter_half_open(struct limiter *l, const struct addr *source, uint16_t slot)
+{
+	struct place *p = find(l, id_of(l, source, slot));
+
+	return p ? atomic_load_explicit(&p->half_open, memory_order_relaxed) : 0;
+}
+
+void limiter_open(struct limiter *l, const struct addr *source, uint16_t slot)
+{
+	struct place *p = find_or_take(l, source, slot);
+
+	if (p)
+		atomic_fetch_add_explicit(&p->half_open, 1, memory_order_relaxed);
+}
+
+void limiter_settle(struct limiter *l, const struct addr *source, uint16_t slot)
+{
+	struct place *p = find(l, id_of(l, source, slot));
+
+	if (p)
+		count_down(&p->half_open);
+}
+
+void limiter_forget_half_open(struct limiter *l)
+{
+	for (size_t i = 0; i < ((size_t)l->mask + 1) * WAYS; i++)
+		atomic_store_explicit(&l->places[i].half_open, 0, memory_order_relaxed);
+}
+
+uint32_t limiter_tracked(const struct limiter *l)
+{
+	return atomic_load_explicit(&l->tracked, memory_order_relaxed);
+}
+
+void limiter_each(const struct limiter *l,
+	void (*each)(void *arg, const struct limiter_source *source), void *arg)
+{
+	for (size_t i = 0; i < ((size_t)l->mask + 1) * WAYS; i++) {
+		const struct place *p = &l->places[i];
+		uint64_t halves[2] = {atomic_load_explicit(&p->source[0], memory_order_relaxed),
+			atomic_load_explicit(&p->source[1], memory_order_relaxed)};
+		struct limiter_source source = {
+			.slot = (uint16_t)atomic_load_explicit(&p->slot, memory_order_relaxed),
+			.connections = atomic_load_explicit(&p->connections, memory_order_relaxed),
+			.half_open = atomic_load_explicit(&p->half_open, memory_order_relaxed),
+		};
+
+		memcpy(source.source.b, halves, sizeof(halves));
+		if (atomic_load_explicit(&p->id, memory_order_relaxed) != 0)
+			each(arg, &source);
+	}
 }

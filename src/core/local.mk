@@ -6,7 +6,10 @@ src_core_libackcore_a_SOURCES = \
 	src/core/packet.c src/core/packet.h \
 	src/core/tcpopt.c src/core/tcpopt.h \
 	src/core/build.c src/core/build.h \
+	src/core/translation.c src/core/translation.h \
 	src/core/siphash.c src/core/siphash.h \
+	src/core/cookie.c src/core/cookie.h \
+	src/core/learned.c src/core/learned.h \
 	src/core/handshake.c src/core/handshake_table.c src/core/handshake.h \
 	src/core/window.c src/core/window.h \
 	src/core/flow.c src/core/flow.h \
@@ -14,4 +17,5 @@ src_core_libackcore_a_SOURCES = \
 	src/core/policy.c src/core/policy.h \
 	src/core/reasons.c src/core/reasons.h \
 	src/core/engine.c src/core/engine.h src/core/engine_state.h \
-	src/core/admission.c src/core/expiry.c src/core/expect.c
+	src/core/admission.c src/core/expiry.c src/core/expect.c \
+	src/core/challenge.c src/core/opening.c src/core/pressure.c

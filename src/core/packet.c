@@ -40,6 +40,7 @@ enum {
 	ICMP_UNREACHABLE = 3,
 	ICMP_UNREACHABLE_FRAGMENTATION_NEEDED = 4,
 	ICMPV6_UNREACHABLE = 1,
+	ICMPV6_TOO_BIG = 2,
 	ICMP_QUOTED_TCP = 8, /* bytes of TCP that every error quotes: ports and seq */
 };
 
@@ -225,12 +226,16 @@ static enum packet_kind read_quote(struct view *quote, bool v4, struct segment *
 	return endpoints_ok(seg) ? PACKET_ICMP_ERROR : PACKET_MALFORMED;
 }
 
-/* "Fragmentation needed" is of the same type, but there the way is open. */
-static bool is_unreachable(uint8_t protocol, uint8_t type, uint8_t code)
+/* "Fragmentation needed" is of the same type as "unreachable", but there the way is open. */
+static enum packet_kind icmp_kind(uint8_t protocol, uint8_t type, uint8_t code)
 {
 	if (protocol == PROTO_ICMPV6)
-		return type == ICMPV6_UNREACHABLE;
-	return type == ICMP_UNREACHABLE && code != ICMP_UNREACHABLE_FRAGMENTATION_NEEDED;
+		return type == ICMPV6_UNREACHABLE ? PACKET_ICMP_ERROR
+		       : type == ICMPV6_TOO_BIG   ? PACKET_TOO_BIG
+						  : PACKET_OTHER;
+	if (type != ICMP_UNREACHABLE)
+		return PACKET_OTHER;
+	return code == ICMP_UNREACHABLE_FRAGMENTATION_NEEDED ? PACKET_TOO_BIG : PACKET_ICMP_ERROR;
 }
 
 static enum packet_kind read_icmp(
@@ -239,18 +244,25 @@ static enum packet_kind read_icmp(
 	const uint8_t *type_code = view_at(v, ip->header_len, 2);
 	if (!type_code)
 		return PACKET_MALFORMED;
-	if (!is_unreachable(ip->protocol, type_code[0], type_code[1]))
-		return PACKET_OTHER;
+	enum packet_kind kind = icmp_kind(ip->protocol, type_code[0], type_code[1]);
+	if (kind == PACKET_OTHER)
+		return kind;
 
 	size_t at = ip->header_len + ICMP_HEADER;
-	if (!view_at(v, at, 0))
-		return PACKET_MALFORMED;
+	const uint8_t *icmp = view_at(v, ip->header_len, ICMP_HEADER);
+	if (!icmp)
+		return kind == PACKET_TOO_BIG ? PACKET_OTHER : PACKET_MALFORMED;
 	bool v4 = ip->protocol == PROTO_ICMP;
 	/* A quote is cut short, so its own length may be any that a packet can have. */
 	struct view quote = {
 		v->bytes + at, v->captured - at, v4 ? UINT16_MAX : IPV6_HEADER + UINT16_MAX};
 	*from = ip->src;
-	return read_quote(&quote, v4, seg);
+	enum packet_kind quoted = read_quote(&quote, v4, seg);
+	if (quoted != PACKET_ICMP_ERROR)
+		return kind == PACKET_TOO_BIG ? PACKET_OTHER : quoted;
+	if (kind == PACKET_TOO_BIG)
+		seg->ack = v4 ? wire_get16(icmp + 6) : wire_get32(icmp + 4);
+	return kind;
 }
 
 enum packet_kind packet_parse(const uint8_t *bytes, size_t captured, size_t on_wire,

@@ -58,6 +58,8 @@ enum packet_kind {
 	 * the quoted addresses, ports and seq alone, *from who says so.
 	 */
 	PACKET_ICMP_ERROR,
+	/* "Fragmentation needed", or "packet too big": likewise, and `ack` is the MTU it names. */
+	PACKET_TOO_BIG,
 	PACKET_OTHER, /* well-formed, not ours */
 	PACKET_FRAGMENT,
 	PACKET_MALFORMED,

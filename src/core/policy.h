@@ -101,7 +101,7 @@ struct policy {
 	bool adopt;
 	uint8_t source_prefix4; /* bits that make one source */
 	uint8_t source_prefix6;
-	uint32_t half_open;       /* [limits] half_open, of all shards: the limit of rules without one */
+	uint32_t half_open; /* [limits] half_open, of all shards: the limit of rules without one */
 	uint32_t cookie_rotation; /* seconds that one key of SYN cookies is used for */
 	/* Several gates share one secret: another may have sent the cookie that comes back here. */
 	bool cookies_shared;

@@ -6,7 +6,7 @@
 #ifndef ACKGATE_CORE_TRANSLATION_H
 #define ACKGATE_CORE_TRANSLATION_H
 
-#include "core/addr.h"
+#include "core/build.h"
 
 struct translation {
 	struct tuple tuple; /* the server is the one after DNAT */
@@ -30,5 +30,12 @@ struct translation {
 	uint16_t client_window; /* as it stood in the third ACK, scaled */
 	uint16_t server_window; /* as it stood in the server's SYN-ACK, not scaled */
 };
+
+/* The client's third ACK, as the server must see it; `client` is the client as SNAT shows it to the
+ * server. Returns the packet's length in bytes. */
+size_t translation_build_ack(const struct translation *t, const struct addr *client,
+	uint16_t client_port, uint8_t out[static BUILD_MAX]);
+/* Opens to the client the window that the SYN-ACK kept closed. */
+size_t translation_build_update(const struct translation *t, uint8_t out[static BUILD_MAX]);
 
 #endif

@@ -76,7 +76,7 @@ void window_note_syn(struct window *w, const struct segment *syn)
 
 void window_reopen(struct window *w, const struct segment *syn_ack)
 {
-	*w = (struct window){.end[0] = w->other};
+	*w = (struct window){.end[0] = w->other, .offset = w->offset};
 	window_syn_ack(w, syn_ack);
 }
 

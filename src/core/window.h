@@ -32,6 +32,7 @@ struct window {
 	 * server has answered, an earlier one. */
 	struct window_end other;
 	bool has_other;
+	uint32_t offset; /* added to the server's numbers: what the kernel will do to them */
 };
 
 enum window_verdict {

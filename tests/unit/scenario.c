@@ -149,7 +149,7 @@ void gate_send(struct gate *g, unsigned n, const struct row *row)
 		.verify_checksum = true,
 		.hook = hook_of(g, row->from),
 		.hint = row->marked || forwarded_by_server,
-		.admitted = row->admitted,
+		.lane = row->admitted ? LANE_ADMITTED : LANE_HANDSHAKES,
 	};
 
 	in.captured = row->unreachable ? segments_write_unreachable(bytes, router(g), &spec)
@@ -183,17 +183,34 @@ static void add_report(struct gate *g, const struct report *r)
 		add_word(g, r->observed ? "would_fail:" : "failed:", cause_word(r->cause));
 }
 
-/* Every packet that the engine writes must be readable, and an RST to one of the flow's ends. */
-static const char *receiver_of(const struct effect *effect)
+/* Every packet that the engine writes must be readable, and for one of the flow's ends. */
+static void add_sent(struct gate *g, const struct effect *effect)
 {
+	const char *kind = "ack>";
 	struct segment seg;
 	struct addr from;
 
 	assert_int_equal(packet_parse(effect->send.bytes, effect->send.len, effect->send.len, true,
 				 &seg, &from),
 		PACKET_TCP);
-	assert_true(seg.flags & TCP_RST);
-	return seg.src_port == SERVER_PORT ? "client" : "server";
+	if (seg.flags & TCP_RST)
+		kind = "rst>";
+	else if (seg.flags & TCP_SYN)
+		kind = seg.flags & TCP_ACK ? "syn_ack>" : "syn>";
+	add_word(g, kind, seg.dst_port == SERVER_PORT ? "server" : "client");
+	g->sent = seg;
+}
+
+static void add_notice(struct gate *g, const struct notice *n)
+{
+	static const char *const words[] = {
+		[NOTICE_COOKIES_ON] = "cookies_on",
+		[NOTICE_COOKIES_OFF] = "cookies_off",
+		[NOTICE_ROUTE_UNKNOWN] = "route_unknown",
+		[NOTICE_RELEARNED] = "relearned",
+	};
+
+	add_word(g, words[n->kind], "");
 }
 
 const char *gate_effects(struct gate *g, const struct effects *effects)
@@ -210,13 +227,29 @@ const char *gate_effects(struct gate *g, const struct effects *effects)
 			add_word(g, "unmark", "");
 			break;
 		case EFFECT_SEND:
-			add_word(g, "rst>", receiver_of(effect));
+			add_sent(g, effect);
 			break;
 		case EFFECT_REPORT:
 			add_report(g, &effect->report);
 			break;
 		case EFFECT_PASS_ON:
 			add_word(g, "pass_on", "");
+			break;
+		case EFFECT_TRANSLATE:
+			add_word(g, "translate", "");
+			g->translation = effect->translation;
+			break;
+		case EFFECT_BLOCK:
+			add_word(g, "block", "");
+			break;
+		case EFFECT_NOTICE:
+			add_notice(g, &effect->notice);
+			break;
+		case EFFECT_RST:
+			add_word(g, "server_rst", "");
+			break;
+		case EFFECT_TOO_BIG:
+			add_word(g, "too_big", "");
 			break;
 		}
 	}
@@ -287,7 +320,7 @@ void gate_check_sums(struct gate *g)
 		ended += c->failed[i];
 	for (unsigned i = 0; i < POLICY_RULES_MAX; i++)
 		half_open += engine_shared_half_open(g->shared, (uint16_t)i);
-	for (enum flow_list list = FLOW_SYN_SENT; list <= FLOW_SYN_RCVD; list++)
+	for (enum flow_list list = FLOW_SYN_SENT; list <= FLOW_OPENING; list++)
 		for (uint32_t n = flow_oldest(g->engine->table, list); n;
 			n = flow_at(g->engine->table, n)->next)
 			pending += !(flow_at(g->engine->table, n)->hs.flags &

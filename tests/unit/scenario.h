@@ -72,9 +72,11 @@ struct gate {
 	struct engine_limits limits;
 	struct engine_shared *shared;
 	struct engine *engine;
-	struct decision decision; /* the last one */
-	struct effects effects;   /* of the last expiry */
-	char words[1024];         /* of effects */
+	struct decision decision;       /* the last one */
+	struct effects effects;         /* of the last expiry */
+	char words[1024];               /* of effects */
+	struct segment sent;            /* the last packet that was to be sent */
+	struct translation translation; /* the last one */
 };
 
 /* One enforcing rule "web", slot 7, for ports 80 and 443; no limits but 64 half-open and 64
@@ -96,9 +98,10 @@ void gate_expect(struct gate *g, unsigned n, const struct row *row);
 const char *gate_wait_ms(struct gate *g, uint64_t ms);
 
 /*
- * Effects in words, separated by blanks: delete, unmark, pass_on, rst>server, rst>client,
- * failed:CAUSE, dropped:REASON, observed:REASON, would_fail:CAUSE. A report of a reason and a cause
- * is both.
+ * Effects in words, separated by blanks: delete, unmark, pass_on, rst>server, rst>client (likewise
+ * syn, syn_ack, ack), translate, block, server_rst, too_big, cookies_on, cookies_off,
+ * route_unknown, relearned, failed:CAUSE, dropped:REASON, observed:REASON, would_fail:CAUSE. A
+ * report of a reason and a cause is both.
  */
 const char *gate_effects(struct gate *g, const struct effects *effects);
 
