@@ -78,6 +78,9 @@ void config_derive(struct config *c)
 	c->policy.adopt_window = config_seconds(c->netfilter.adopt_window_us);
 	c->policy.source_prefix4 = c->limits.source_prefix4;
 	c->policy.source_prefix6 = c->limits.source_prefix6;
+	c->policy.half_open = c->limits.half_open;
+	c->policy.cookie_rotation = config_seconds(c->cookies.rotation_us);
+	c->policy.cookies_shared = c->cookies.secret_file[0] != '\0';
 }
 
 /* From a draft without faults. */

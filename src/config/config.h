@@ -48,7 +48,7 @@ struct config {
 	} daemon;
 	struct {
 		enum config_manage manage;
-		uint16_t queue; /* numbers queue .. queue + 2 * workers - 1 are ours */
+		uint16_t queue; /* numbers queue .. queue + LANES * workers - 1 are ours */
 		uint32_t queue_length;
 		uint32_t mark; /* exactly one bit */
 		bool fail_open;
@@ -61,7 +61,14 @@ struct config {
 		uint32_t sources;
 		uint8_t source_prefix4;
 		uint8_t source_prefix6;
+		uint32_t handshakes_in_flight;
+		const struct addr_range *never_block;
+		size_t never_block_count;
 	} limits;
+	struct {
+		char secret_file[192]; /* empty: one in state_dir that the daemon makes */
+		uint64_t rotation_us;
+	} cookies;
 	struct {
 		uint64_t syn_sent_us, syn_received_us, established_us, fin_wait_us, close_wait_us,
 			last_ack_us, time_wait_us, closed_us;

@@ -25,8 +25,8 @@ static void draft_unknown_section(struct draft *d, struct place at, const char *
 			near.nearest);
 	else
 		faults_add(d->faults, at,
-			"unknown section %s; there are [daemon], [netfilter], [limits], [timeouts] "
-			"and [rule NAME]",
+			"unknown section %s; there are [daemon], [netfilter], [limits], [cookies], "
+			"[timeouts] and [rule NAME]",
 			d->title);
 }
 

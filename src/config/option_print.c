@@ -102,6 +102,10 @@ static void option_print_amount(const struct option *o, uint64_t value, FILE *to
 		value_print_size(value, to);
 	else if (o->type == OPTION_DURATION)
 		value_print_duration(value, to);
+	else if (o->type == OPTION_SECONDS)
+		value_print_seconds(value, to);
+	else if (o->type == OPTION_PERCENT)
+		value_print_percent(value, to);
 	else if (o->type == OPTION_BIT)
 		fprintf(to, "0x%08" PRIx64, value);
 	else
@@ -138,6 +142,8 @@ void option_print(const struct option *o, const void *base, FILE *to)
 	case OPTION_NUMBER:
 	case OPTION_SIZE:
 	case OPTION_DURATION:
+	case OPTION_SECONDS:
+	case OPTION_PERCENT:
 	case OPTION_BIT:
 		option_print_number(o, value, to);
 		break;
@@ -150,7 +156,7 @@ void option_print(const struct option *o, const void *base, FILE *to)
 		break;
 	case OPTION_USER:
 	case OPTION_PATH:
-		fputs(at, to);
+		fputs(o->zero != NULL && *(const char *)at == '\0' ? o->zero : at, to);
 		break;
 	case OPTION_ADDRS:
 	case OPTION_PORTS:
@@ -173,7 +179,12 @@ void option_print_takes(const struct option *o, FILE *to)
 		fputs("a number from ", to);
 		option_print_range(o, to);
 		break;
+	case OPTION_PERCENT:
+		fputs("a percentage from ", to);
+		option_print_range(o, to);
+		break;
 	case OPTION_DURATION:
+	case OPTION_SECONDS:
 		fputs("a time from ", to);
 		option_print_range(o, to);
 		fputs(" as in 500ms, 30s, 10m, 2h or 1d", to);

@@ -207,6 +207,10 @@ static bool reading_value(struct reading *r, const char *text)
 		return reading_number(r, text, value_parse_size);
 	case OPTION_DURATION:
 		return reading_number(r, text, value_parse_duration);
+	case OPTION_SECONDS:
+		return reading_number(r, text, value_parse_seconds);
+	case OPTION_PERCENT:
+		return reading_number(r, text, value_parse_percent);
 	case OPTION_BIT:
 		return reading_number(r, text, value_parse_bit);
 	case OPTION_RATE:

@@ -37,6 +37,8 @@ enum option_type {
 	OPTION_NUMBER,     /* min to max, or `zero` */
 	OPTION_SIZE,       /* likewise, k, m and g allowed */
 	OPTION_DURATION,   /* likewise, stored in microseconds */
+	OPTION_SECONDS,    /* likewise, stored in seconds; min and max are seconds too */
+	OPTION_PERCENT,    /* min to max */
 	OPTION_RATE,       /* struct policy_rate; max holds for both of its numbers */
 	OPTION_BIT,        /* a number with one bit set */
 	OPTION_USER,       /* a char array */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config/options.h"
 
+#include "core/engine.h"
+
 #include <assert.h>
 #include <stdint.h>
 
@@ -10,7 +12,9 @@ const struct section_row section_rows[SECTION_COUNT] = {
 	[SECTION_LIMITS] = {"limits", false, false,
 		"How much is remembered at once, by all workers together. Memory for it is taken "
 		"at start."},
-	[SECTION_COOKIES] = {"cookies", false, true, "The secret of SYN cookies."},
+	[SECTION_COOKIES] = {"cookies", false, false,
+		"SYN cookies: answers to SYNs that hold all there is to remember in their own "
+		"numbers, so that a flood of SYNs finds no memory to fill."},
 	[SECTION_TIMEOUTS] = {"timeouts", false, false,
 		"How long a flow may stay in a state without a packet; part of a second counts as "
 		"a whole one."},
@@ -65,8 +69,8 @@ static const struct option_word modes[] = {
 };
 
 static const struct option_word syncookies_words[] = {
-	{"adaptive", SYNCOOKIES_ADAPTIVE, true},
-	{"always", SYNCOOKIES_ALWAYS, true},
+	{"adaptive", SYNCOOKIES_ADAPTIVE, false},
+	{"always", SYNCOOKIES_ALWAYS, false},
 	{"never", SYNCOOKIES_NEVER, false},
 	{NULL, 0, false},
 };
@@ -83,7 +87,7 @@ static const struct option_word fastopen_words[] = {
 static const struct option_word over_limit_words[] = {
 	{"drop", OVER_LIMIT_DROP, false},
 	{"reject", OVER_LIMIT_REJECT, false},
-	{"block", OVER_LIMIT_BLOCK, true},
+	{"block", OVER_LIMIT_BLOCK, false},
 	{NULL, 0, false},
 };
 
@@ -99,6 +103,7 @@ enum {
 #define RULE(member)                                                                               \
 	.offset = offsetof(struct policy_rule, member),                                            \
 	.size = sizeof(((struct policy_rule *)0)->member)
+#define CONFIG_LIST(member) CONFIG(member), .count_offset = offsetof(struct config, member##_count)
 #define RULE_LIST(member)                                                                          \
 	RULE(member), .count_offset = offsetof(struct policy_rule, member##_count), .zero = "any"
 #define LATER .type = OPTION_TEXT, .later = true
@@ -142,7 +147,7 @@ const struct option option_rows[] = {
 			"none: you put in yourself what ackgated -n prints."},
 	{SECTION_NETFILTER, "queue", OPTION_NUMBER, CONFIG(netfilter.queue), .max = UINT16_MAX,
 		.initial = "5200", .restart = true,
-		.help = "The first of the NFQUEUE numbers that are ours, two for each worker."},
+		.help = "The first of the NFQUEUE numbers that are ours, four for each worker."},
 	{SECTION_NETFILTER, "queue_length", OPTION_SIZE, CONFIG(netfilter.queue_length), .min = 16,
 		.max = 32 * KI, .unit = "packets", .initial = "8k", .restart = true,
 		.help = "How many packets may wait in each queue; the kernel drops what comes on "
@@ -184,12 +189,26 @@ const struct option option_rows[] = {
 	{SECTION_LIMITS, "source_prefix6", OPTION_NUMBER, CONFIG(limits.source_prefix6), .min = 1,
 		.max = 128, .unit = "bits", .initial = "64", .restart = true,
 		.help = "How many bits of an IPv6 address make one source."},
-	{SECTION_LIMITS, "handshakes_in_flight", LATER,
-		.help = "Handshakes that servers are asked to do at once."},
-	{SECTION_LIMITS, "never_block", LATER, .help = "Sources that no limit ever blocks."},
+	{SECTION_LIMITS, "handshakes_in_flight", OPTION_SIZE, CONFIG(limits.handshakes_in_flight),
+		.min = 16, .max = MI, .unit = "connections", .initial = "16k", .restart = true,
+		.help = "Connections whose client brought a good cookie and whose server has not "
+			"answered yet."},
+	{SECTION_LIMITS, "never_block", OPTION_ADDRS, CONFIG_LIST(limits.never_block),
+		.zero = "none", .initial = "none",
+		.help = "Addresses that are never blocked, whatever a rule or ackgatectl says; nor "
+			"are loopback, this host's own, and those that an administrator is logged "
+			"in from by SSH."},
 
-	{SECTION_COOKIES, "secret_file", LATER, .help = "Where the secret is kept."},
-	{SECTION_COOKIES, "rotation", LATER, .help = "How often a new secret is made."},
+	{SECTION_COOKIES, "secret_file", OPTION_PATH, CONFIG(cookies.secret_file), .zero = "auto",
+		.initial = "auto", .restart = true,
+		.help = "The secret that cookies are made with: a file of 32 bytes or more that "
+			"nobody else may read. Gates that stand behind one address share it, and "
+			"rotation with it, so that each takes the cookies of the others; auto: one "
+			"is made once, in state_dir."},
+	{SECTION_COOKIES, "rotation", OPTION_DURATION, CONFIG(cookies.rotation_us),
+		.min = 10 * SECONDS, .max = 86400 * SECONDS, .initial = "1m",
+		.help = "For how long the keys that are made of the secret are used; a cookie is "
+			"good for one to two of these times."},
 
 	{SECTION_TIMEOUTS, "syn_sent", TIMEOUT, CONFIG(timeouts.syn_sent_us), .initial = "20s",
 		.help = "A SYN was seen, no SYN-ACK."},
@@ -225,10 +244,17 @@ const struct option option_rows[] = {
 	{SECTION_RULE, "enforce", OPTION_WORD, RULE(enforce), .words = yes_no, .initial = "yes",
 		.help = "no: judge, count and log, but let everything go on unchanged."},
 	{SECTION_RULE, "syncookies", OPTION_WORD, RULE(syncookies), .words = syncookies_words,
-		.initial = "never", .help = "When SYNs are answered with cookies."},
-	{SECTION_RULE, "syncookies_start", LATER,
-		.help = "How full the table is when cookies start."},
-	{SECTION_RULE, "syncookies_end", LATER, .help = "How full the table is when cookies end."},
+		.initial = "adaptive",
+		.help = "When a gate answers SYNs with cookies and asks the server only once a "
+			"client has proven itself; adaptive: while its handshakes under way are "
+			"too many."},
+	{SECTION_RULE, "syncookies_start", OPTION_PERCENT, RULE(syncookies_start), .min = 1,
+		.max = 100, .initial = "75%",
+		.help = "Adaptive cookies start when so much of the rule's half_open, or of that "
+			"in [limits] if it has none, is taken."},
+	{SECTION_RULE, "syncookies_end", OPTION_PERCENT, RULE(syncookies_end), .min = 1, .max = 100,
+		.initial = "50%",
+		.help = "The share at which they end; lower than syncookies_start."},
 	{SECTION_RULE, "inspect", OPTION_WORD, RULE(inspect), .words = inspect_words,
 		.initial = "handshake",
 		.help = "handshake: an admitted flow belongs to the kernel; full: each of its "
@@ -252,9 +278,14 @@ const struct option option_rows[] = {
 		.help = "Connections that one source may have at once."},
 	{SECTION_RULE, "over_limit", OPTION_WORD, RULE(over_limit), .words = over_limit_words,
 		.initial = "drop",
-		.help = "What happens to a SYN that exceeds a limit of the rule: drop it, or "
-			"reject it with an RST, a limited number of them a second."},
-	{SECTION_RULE, "block_time", LATER, .help = "For how long over_limit = block lasts."},
+		.help = "What happens to a SYN that exceeds a limit of the rule: drop it; reject "
+			"it with an RST, a limited number of them a second; or drop it and block "
+			"its source in the kernel. Nobody is blocked for mere SYNs, which anybody "
+			"can forge, but for connections that were completed."},
+	{SECTION_RULE, "block_time", OPTION_SECONDS, RULE(block_time), .min = 1, .max = 30 * 86400,
+		.initial = "10m",
+		.help = "For how long over_limit = block blocks a source; part of a second counts "
+			"as a whole one."},
 	{SECTION_RULE, "listen", LATER, .help = "Where to accept connections."},
 	{SECTION_RULE, "backend", LATER, .help = "Where connections lead to."},
 	{SECTION_RULE, "transparent", LATER, .help = "Accept connections to any address."},
@@ -286,3 +317,4 @@ const size_t option_row_count = sizeof(option_rows) / sizeof(option_rows[0]);
 
 static_assert(sizeof(option_rows) / sizeof(option_rows[0]) <= OPTION_ROWS_MAX,
 	"OPTION_ROWS_MAX is too small");
+static_assert(LANES == 4, "the help of [netfilter] queue says how many there are");

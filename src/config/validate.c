@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config/draft.h"
 #include "config/lists.h"
+#include "core/engine.h"
 
 #include <inttypes.h>
 
@@ -10,21 +11,38 @@ static const struct draft_key *validate_key(
 	return &d->keys[option_index(option_find(section, key))];
 }
 
-/* Two queues for each worker, all numbers in 16 bits. */
+/* A queue of each worker for each lane, all numbers in 16 bits. */
 static void validate_queues(const struct draft *d)
 {
 	const struct draft_key *queue = validate_key(d, SECTION_NETFILTER, "queue");
 	const struct draft_key *workers = validate_key(d, SECTION_DAEMON, "workers");
 	const struct config *c = d->config;
 	uint32_t threads = c->daemon.workers != 0 ? c->daemon.workers : CONFIG_AUTO_WORKERS_MAX;
-	uint32_t last = c->netfilter.queue + 2 * threads - 1;
+	uint32_t last = c->netfilter.queue + LANES * threads - 1;
 
 	if (queue->faulty || workers->faulty || last <= UINT16_MAX)
 		return;
 	faults_add(d->faults, queue->at.line != 0 ? queue->at : workers->at,
-		"[netfilter] queue = %u leaves no room for two queues for each of %" PRIu32
+		"[netfilter] queue = %u leaves no room for %d queues for each of %" PRIu32
 		" workers; give at most %" PRIu32,
-		c->netfilter.queue, threads, UINT16_MAX - 2 * threads + 1);
+		c->netfilter.queue, LANES, threads, UINT16_MAX - LANES * threads + 1);
+}
+
+/* Cookies that end no lower than they start would start and end with every SYN. */
+static void validate_cookies(const struct draft *d, const struct draft_rule *r)
+{
+	const struct draft_key *start =
+		&r->keys[option_index(option_find(SECTION_RULE, "syncookies_start"))];
+	const struct draft_key *end =
+		&r->keys[option_index(option_find(SECTION_RULE, "syncookies_end"))];
+	const struct policy_rule *rule = &r->rule;
+
+	if (rule->syncookies_end < rule->syncookies_start)
+		return;
+	faults_add(d->faults, end->at.line != 0 ? end->at : start->at,
+		"[rule %s] syncookies_end = %u%% is not below syncookies_start = %u%%; give a "
+		"lower syncookies_end or a higher syncookies_start",
+		rule->name, rule->syncookies_end, rule->syncookies_start);
 }
 
 static bool validate_has_family(const struct addr_range *list, size_t count, bool v4)
@@ -87,6 +105,7 @@ void validate(const struct draft *d)
 	for (size_t i = 0; i < d->rule_count; i++) {
 		if (d->rules[i]->faulty)
 			continue;
+		validate_cookies(d, d->rules[i]);
 		validate_families(d, d->rules[i]);
 		validate_reach(d, i);
 	}

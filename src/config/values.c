@@ -19,6 +19,7 @@ static const struct unit durations[] = {
 	{"d", 86400000000}, {"h", 3600000000}, {"m", 60000000}, {"s", 1000000}, {"ms", 1000}};
 
 enum {
+	US_PER_S = 1000000,
 	SIZES = sizeof(sizes) / sizeof(sizes[0]),
 	DURATIONS = sizeof(durations) / sizeof(durations[0])
 };
@@ -110,6 +111,21 @@ void value_print_duration(uint64_t us, FILE *to)
 	value_print_unit(us, durations, DURATIONS, to);
 }
 
+const char *value_parse_seconds(const char *text, uint64_t *s)
+{
+	uint64_t us;
+	const char *wrong = value_parse_duration(text, &us);
+
+	if (wrong == NULL)
+		*s = us / US_PER_S + (us % US_PER_S != 0);
+	return wrong;
+}
+
+void value_print_seconds(uint64_t s, FILE *to)
+{
+	value_print_duration(s * US_PER_S, to);
+}
+
 const char *value_parse_percent(const char *text, uint64_t *out)
 {
 	const char *wrong = value_digits(&text, 10, out);
@@ -119,6 +135,11 @@ const char *value_parse_percent(const char *text, uint64_t *out)
 	if (strcmp(text, "%") != 0)
 		return "is not a percentage";
 	return *out > 100 ? too_large : NULL;
+}
+
+void value_print_percent(uint64_t percent, FILE *to)
+{
+	fprintf(to, "%" PRIu64 "%%", percent);
 }
 
 const char *value_parse_bit(const char *text, uint64_t *out)

@@ -23,8 +23,13 @@ void value_print_size(uint64_t size, FILE *to);
 const char *value_parse_duration(const char *text, uint64_t *us);
 void value_print_duration(uint64_t us, FILE *to);
 
+/* The same in seconds; part of one counts as a whole one. */
+const char *value_parse_seconds(const char *text, uint64_t *s);
+void value_print_seconds(uint64_t s, FILE *to);
+
 /* 0% to 100%. */
 const char *value_parse_percent(const char *text, uint64_t *out);
+void value_print_percent(uint64_t percent, FILE *to);
 
 /* Exactly one bit of 32, in decimal or hexadecimal. */
 const char *value_parse_bit(const char *text, uint64_t *out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "control/commands.h"
 
+#include "config/values.h"
 #include "control/text.h"
 
 #include <stdarg.h>
@@ -69,7 +70,23 @@ static json_t *tell(struct request *r, bool done, char *message)
 	return result;
 }
 
-/* A duration in seconds, fractions allowed; 0 if it is not given. */
+/* A duration in seconds, fractions allowed; *us stays as it is if there is none. */
+static bool take_us(
+	struct request *r, const char *key, const json_t *value, int max_s, uint64_t *us)
+{
+	double s = json_number_value(value);
+
+	if (value == NULL)
+		return true;
+	if (!json_is_number(value) || !(s >= 1e-6) || s > max_s) {
+		refuse(r, "'%s' wants seconds, more than 0 and at most %d", key, max_s);
+		return false;
+	}
+	*us = (uint64_t)(s * 1e6);
+	return true;
+}
+
+/* The only argument there may be; 0 if it is not given. */
 static bool take_seconds(struct request *r, const char *key, uint64_t *us)
 {
 	json_error_t e;
@@ -78,15 +95,16 @@ static bool take_seconds(struct request *r, const char *key, uint64_t *us)
 	*us = 0;
 	if (unpack_failed(r, json_unpack_ex(r->args, &e, 0, "{s?:o !}", key, &value), &e))
 		return false;
-	if (value == NULL)
-		return true;
-	double s = json_number_value(value);
-	if (!json_is_number(value) || !(s > 0) || s > SECONDS_MAX) {
-		refuse(r, "'%s' wants seconds, more than 0 and at most %d", key, SECONDS_MAX);
-		return false;
-	}
-	*us = (uint64_t)(s * 1e6);
-	return true;
+	return take_us(r, key, value, SECONDS_MAX, us);
+}
+
+static bool take_range(struct request *r, const char *text, struct addr_range *range)
+{
+	const char *wrong = value_parse_addrs(text, range);
+
+	if (wrong != NULL)
+		refuse(r, "'range': '%.64s' %s", text, wrong);
+	return wrong == NULL;
 }
 
 static json_t *run_status(struct request *r)
@@ -225,6 +243,42 @@ static json_t *run_confirm(struct request *r)
 	return tell(r, done, message);
 }
 
+static json_t *run_sources(struct request *r)
+{
+	return no_args(r) ? r->ops->sources(r->arg) : NULL;
+}
+
+static json_t *run_block(struct request *r)
+{
+	uint64_t for_us = CONTROL_BLOCK_S * UINT64_C(1000000);
+	struct addr_range range;
+	const char *text = "";
+	json_t *value = NULL;
+	char *message = NULL;
+	json_error_t e;
+
+	int rc = json_unpack_ex(r->args, &e, 0, "{s:s, s?:o !}", "range", &text, "for_s", &value);
+	if (unpack_failed(r, rc, &e) || !take_range(r, text, &range) ||
+		!take_us(r, "for_s", value, CONTROL_BLOCK_MAX_S, &for_us))
+		return NULL;
+	bool done = r->ops->block(r->arg, &range, for_us, &message);
+	return tell(r, done, message);
+}
+
+static json_t *run_unblock(struct request *r)
+{
+	struct addr_range range;
+	const char *text = "";
+	char *message = NULL;
+	json_error_t e;
+
+	if (unpack_failed(r, json_unpack_ex(r->args, &e, 0, "{s:s !}", "range", &text), &e) ||
+		!take_range(r, text, &range))
+		return NULL;
+	bool done = r->ops->unblock(r->arg, &range, &message);
+	return tell(r, done, message);
+}
+
 static json_t *run_drain(struct request *r)
 {
 	uint64_t timeout_us;
@@ -248,6 +302,9 @@ static const struct {
 	{"config", run_config},         /* {} */
 	{"reload", run_reload},         /* {"confirm_s": SECONDS} */
 	{"confirm", run_confirm},       /* {} */
+	{"sources", run_sources},       /* {} */
+	{"block", run_block},           /* {"range": ADDRS, "for_s": SECONDS} */
+	{"unblock", run_unblock},       /* {"range": ADDRS} */
 	{"drain", run_drain},           /* {"timeout_s": SECONDS} */
 };
 

@@ -28,7 +28,11 @@ struct control;
 enum {
 	CONTROL_LINE_MAX = 16384, /* bytes of a request, its newline included */
 	CONTROL_CLIENTS_MAX = 32,
-	CONTROL_FLOWS_MAX = 10000, /* flows in one answer */
+	CONTROL_FLOWS_MAX = 10000,  /* flows in one answer */
+	CONTROL_SOURCES_MAX = 100,  /* sources in one answer */
+	CONTROL_BLOCKS_MAX = 10000, /* blocks in one answer */
+	CONTROL_BLOCK_S = 600,      /* how long a block lasts if nobody says */
+	CONTROL_BLOCK_MAX_S = 30 * 86400,
 };
 
 /*
@@ -51,7 +55,7 @@ struct control_ops {
 	bool (*reload)(void *arg, uint64_t confirm_us, char **message);
 	bool (*confirm)(void *arg, char **message);
 	json_t *(*sources)(void *arg); /* records_sources_end() */
-	/* for_us 0: for as long as the daemon thinks fit. */
+	/* for_us is never 0. */
 	bool (*block)(void *arg, const struct addr_range *range, uint64_t for_us, char **message);
 	bool (*unblock)(void *arg, const struct addr_range *range, char **message);
 	/*

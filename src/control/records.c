@@ -5,12 +5,21 @@
 #include "control/text.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static json_t *endpoint_json(const struct addr *a, uint16_t port)
 {
 	char text[ENDPOINT_TEXT];
 
 	return json_string(endpoint_text(text, a, port));
+}
+
+static json_t *range_json(const struct addr_range *range)
+{
+	char text[2 * ENDPOINT_TEXT];
+
+	endpoint_range_text(text, sizeof(text), range);
+	return json_string(text);
 }
 
 void records_flows_start(struct records_flows *f, size_t limit)
@@ -60,6 +69,58 @@ json_t *records_failure(const struct failure *f, const char *rule)
 		r->cause == CAUSE_unreachable ? from : NULL, "observed", r->observed);
 }
 
+static bool source_has_more(const struct records_source *a, const struct records_source *b)
+{
+	if (a->connections != b->connections)
+		return a->connections > b->connections;
+	return a->half_open > b->half_open;
+}
+
+void records_sources_start(struct records_sources *s)
+{
+	*s = (struct records_sources){.blocked = json_array()};
+}
+
+void records_sources_add(struct records_sources *s, const struct records_source *source)
+{
+	size_t at = s->count;
+
+	s->tracked++;
+	while (at > 0 && source_has_more(source, &s->most[at - 1]))
+		at--;
+	if (at == CONTROL_SOURCES_MAX)
+		return;
+	s->count += s->count < CONTROL_SOURCES_MAX;
+	memmove(&s->most[at + 1], &s->most[at], (s->count - at - 1) * sizeof(s->most[0]));
+	s->most[at] = *source;
+}
+
+void records_sources_add_block(
+	struct records_sources *s, const struct addr_range *range, uint32_t left_s)
+{
+	s->blocked_total++;
+	if (json_array_size(s->blocked) < CONTROL_BLOCKS_MAX)
+		json_array_append_new(
+			s->blocked, json_pack("{s:o, s:I}", "source", range_json(range), "left_s",
+					    (json_int_t)left_s));
+}
+
+json_t *records_sources_end(struct records_sources *s)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < s->count; i++) {
+		const struct records_source *source = &s->most[i];
+		json_array_append_new(
+			list, json_pack("{s:o, s:o, s:I, s:I}", "source",
+				      range_json(&source->source), "rule", text_json(source->rule),
+				      "connections", (json_int_t)source->connections, "half_open",
+				      (json_int_t)source->half_open));
+	}
+	return json_pack("{s:I, s:o, s:o, s:I}", "tracked", (json_int_t)s->tracked, "sources", list,
+		"blocked", s->blocked, "blocked_total", (json_int_t)s->blocked_total);
+}
+
 static const char *mode_word(enum policy_mode mode)
 {
 	static const char *const words[] = {
@@ -84,12 +145,9 @@ json_t *records_rule_counts(const struct status_rule *r)
 static json_t *ranges_json(const struct addr_range *ranges, size_t n)
 {
 	json_t *list = json_array();
-	char text[2 * ENDPOINT_TEXT];
 
-	for (size_t i = 0; i < n; i++) {
-		endpoint_range_text(text, sizeof(text), &ranges[i]);
-		json_array_append_new(list, json_string(text));
-	}
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, range_json(&ranges[i]));
 	return list;
 }
 
@@ -123,7 +181,7 @@ static json_t *limits_json(const struct policy_rule *rule)
 		[OVER_LIMIT_REJECT] = "reject",
 		[OVER_LIMIT_BLOCK] = "block",
 	};
-	json_t *rate = NULL, *half_open = NULL, *connections = NULL;
+	json_t *rate = NULL, *half_open = NULL, *connections = NULL, *block_time = NULL;
 
 	if (rule->syn_rate.per_s != 0)
 		rate = json_pack("{s:I, s:I}", "per_s", (json_int_t)rule->syn_rate.per_s, "burst",
@@ -132,8 +190,59 @@ static json_t *limits_json(const struct policy_rule *rule)
 		half_open = json_integer(rule->half_open);
 	if (rule->connections_per_source != 0)
 		connections = json_integer(rule->connections_per_source);
-	return json_pack("{s:o?, s:o?, s:o?, s:s}", "syn_rate", rate, "half_open", half_open,
-		"connections_per_source", connections, "over_limit", over[rule->over_limit]);
+	if (rule->over_limit == OVER_LIMIT_BLOCK)
+		block_time = json_integer(rule->block_time);
+	return json_pack("{s:o?, s:o?, s:o?, s:s, s:o?}", "syn_rate", rate, "half_open", half_open,
+		"connections_per_source", connections, "over_limit", over[rule->over_limit],
+		"block_time", block_time);
+}
+
+static json_t *trait_json(enum learned_trait trait)
+{
+	return trait == LEARNED_UNKNOWN ? json_null() : json_boolean(trait == LEARNED_YES);
+}
+
+static const char *route_word(const struct learned_server *s)
+{
+	if (s->route == LEARNED_ROUTE_ONE)
+		return "one";
+	if (s->route == LEARNED_ROUTE_MANY)
+		return "many";
+	return s->route_wanted ? "unknown" : "direct";
+}
+
+static json_t *learned_json(const struct learned_server *s)
+{
+	const struct learned_options *o = &s->options;
+	json_t *public = NULL;
+
+	if (s->route == LEARNED_ROUTE_ONE)
+	public = endpoint_json(&s->public_addr, s->public_port);
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o?, s:s}", "server",
+		endpoint_json(&s->addr, s->port), "mss",
+		o->mss != 0 ? json_integer(o->mss) : json_null(), "wscale",
+		o->wscale == LEARNED_YES ? json_integer(o->wscale_shift) : trait_json(o->wscale),
+		"sack", trait_json(o->sack), "timestamps", trait_json(o->timestamps), "ecn",
+		trait_json(o->ecn), "public", public, "route", route_word(s));
+}
+
+static json_t *learned_list_json(const struct status_rule *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < r->learned_count; i++)
+		json_array_append_new(list, learned_json(&r->learned[i]));
+	return list;
+}
+
+static const char *syncookies_word(enum policy_syncookies when)
+{
+	static const char *const words[] = {
+		[SYNCOOKIES_ADAPTIVE] = "adaptive",
+		[SYNCOOKIES_ALWAYS] = "always",
+		[SYNCOOKIES_NEVER] = "never",
+	};
+	return words[when];
 }
 
 json_t *records_rule(const struct status_rule *r)
@@ -152,7 +261,12 @@ json_t *records_rule(const struct status_rule *r)
 		o, "fastopen", json_string(rule->fastopen_strip ? "strip" : "pass"));
 	failed |= json_object_set_new(
 		o, "mss", rule->mss != 0 ? json_integer(rule->mss) : json_null());
+	failed |= json_object_set_new(
+		o, "syncookies", json_string(syncookies_word(rule->syncookies)));
+	failed |= json_object_set_new(o, "syncookies_start", json_integer(rule->syncookies_start));
+	failed |= json_object_set_new(o, "syncookies_end", json_integer(rule->syncookies_end));
 	failed |= json_object_set_new(o, "limits", limits_json(rule));
+	failed |= json_object_set_new(o, "learned", learned_list_json(r));
 	if (failed) {
 		json_decref(o);
 		return NULL;

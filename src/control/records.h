@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Flows, failures and rules as the control socket shows them. All results are new references, NULL
- * without memory.
+ * Flows, failures, sources and rules as the control socket shows them. All results are new
+ * references, NULL without memory.
  */
 #ifndef ACKGATE_CONTROL_RECORDS_H
 #define ACKGATE_CONTROL_RECORDS_H
 
+#include "control/control.h"
 #include "control/status.h"
 
 /* Collects flows for `flows`: start, one call for each flow that the filter takes, end. */
@@ -35,6 +36,33 @@ struct failure {
  */
 json_t *records_failure(const struct failure *f, const char *rule);
 
+struct records_source {
+	struct addr_range source;
+	const char *rule; /* NULL if it is gone */
+	uint32_t connections;
+	uint32_t half_open;
+};
+
+/* Collects for `sources`: start, one call for each source and each block, end. */
+struct records_sources {
+	struct records_source most[CONTROL_SOURCES_MAX]; /* connections, in falling order */
+	size_t count;
+	uint64_t tracked; /* shown or not */
+	json_t *blocked;
+	uint64_t blocked_total;
+};
+
+void records_sources_start(struct records_sources *s);
+/* Keeps those with the most connections. The rule's name is borrowed until the end. */
+void records_sources_add(struct records_sources *s, const struct records_source *source);
+void records_sources_add_block(
+	struct records_sources *s, const struct addr_range *range, uint32_t left_s);
+/*
+ * {"tracked": N, "sources": [{source, rule, connections, half_open}], "blocked": [{source,
+ * left_s}], "blocked_total": N}
+ */
+json_t *records_sources_end(struct records_sources *s);
+
 /*
  * What product scripts rely on: {name, mode, matched, admitted, dropped, half_open,
  * cookies_active}, and enforce.
@@ -42,7 +70,10 @@ json_t *records_failure(const struct failure *f, const char *rule);
 json_t *records_rule_counts(const struct status_rule *r);
 /*
  * The same and what the rule says: {from, to, port, interface} as lists of text, inspect, fastopen,
- * mss, limits {...}.
+ * mss, syncookies, syncookies_start and _end in percent, limits {...}, and what its servers answer:
+ * learned [{server, mss, wscale, sack, timestamps, ecn, public, route}]. There, null is what is not
+ * known; wscale is a number or false; `route` says how clients reach the server: direct, or one,
+ * many or unknown for the public addresses that DNAT leads from.
  */
 json_t *records_rule(const struct status_rule *r);
 

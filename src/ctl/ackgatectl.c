@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config.h"
 
+#include "config/values.h"
 #include "control/filter.h"
 #include "ctl/client.h"
 #include "ctl/show.h"
@@ -42,6 +43,9 @@ static const char usage[] =
 	"  flows kill FILTER        forget flows and reset both their ends\n"
 	"  rules                    the rules with their counters\n"
 	"  failures                 what was refused of late, and why\n"
+	"  sources                  who has the most connections, and who is blocked\n"
+	"  block ADDR [TIME]        block an address, a prefix or a range, for TIME [10m]\n"
+	"  unblock ADDR             lift such a block\n"
 	"  config                   the configuration in force, defaults included\n"
 	"  reload [--confirm TIME]  read the configuration again; with TIME, go back to the old\n"
 	"                           one unless `ackgatectl confirm` follows in time\n"
@@ -155,11 +159,48 @@ static bool take_kill(const struct options *o, json_t **args)
 	return true;
 }
 
+static bool take_range(const struct options *o, const char *command, int words)
+{
+	struct addr_range range;
+	const char *wrong;
+
+	if (o->word_count == 0)
+		return complain("'%s' wants an address, a prefix or a range", command);
+	if (o->word_count > words)
+		return complain("'%s' is too much here", o->words[words]);
+	wrong = value_parse_addrs(o->words[0], &range);
+	return wrong == NULL || complain("'%s' %s; give an address such as 192.0.2.7, "
+					 "2001:db8::/64 or 192.0.2.10-192.0.2.20",
+					o->words[0], wrong);
+}
+
+static bool take_block(const struct options *o, json_t **args)
+{
+	if (!take_range(o, "block", 2) ||
+		!take_time(o->word_count == 2 ? o->words[1] : NULL, "for_s", args))
+		return false;
+	if (*args == NULL)
+		*args = json_object();
+	json_object_set_new(*args, "range", json_string(o->words[0]));
+	return true;
+}
+
+static bool take_unblock(const struct options *o, json_t **args)
+{
+	if (!take_range(o, "unblock", 1))
+		return false;
+	*args = json_pack("{s:s}", "range", o->words[0]);
+	return true;
+}
+
 static const struct command commands[] = {
 	{"status", take_nothing, show_status},
 	{"flows", take_flows, show_flows},
 	{"rules", take_nothing, show_rules},
 	{"failures", take_nothing, show_failures},
+	{"sources", take_nothing, show_sources},
+	{"block", take_block, show_message},
+	{"unblock", take_unblock, show_message},
 	{"config", take_nothing, show_config},
 	{"reload", take_reload, show_message},
 	{"confirm", take_nothing, show_message},
@@ -169,9 +210,6 @@ static const struct command commands[] = {
 static const struct command flows_kill = {"flows kill", take_kill, show_killed};
 
 static const char *const later[] = {
-	"sources",
-	"block",
-	"unblock",
 	"trace",
 	"explain",
 	"backends",

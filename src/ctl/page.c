@@ -79,3 +79,8 @@ const char *page_text(const json_t *o, const char *group, const char *key)
 
 	return text != NULL ? text : "";
 }
+
+const char *page_or_dash(const char *text)
+{
+	return text[0] != '\0' ? text : "-";
+}

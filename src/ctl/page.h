@@ -29,5 +29,7 @@ void page_line(const struct show *s, enum page_tone tone, const char *label, con
 json_int_t page_number(const json_t *o, const char *group, const char *key);
 bool page_true(const json_t *o, const char *key);
 const char *page_text(const json_t *o, const char *group, const char *key);
+/* The text, or "-" if it is empty. */
+const char *page_or_dash(const char *text);
 
 #endif

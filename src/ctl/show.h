@@ -23,7 +23,10 @@ void show_status(const struct show *s, const json_t *result);
 void show_flows(const struct show *s, const json_t *result);
 void show_killed(const struct show *s, const json_t *result);
 void show_failures(const struct show *s, const json_t *result);
+/* With what was learned of the servers behind them. */
 void show_rules(const struct show *s, const json_t *result);
+/* Those with the most connections, and who is blocked. */
+void show_sources(const struct show *s, const json_t *result);
 void show_config(const struct show *s, const json_t *result);
 /* The daemon's message, if it has one. */
 void show_message(const struct show *s, const json_t *result);

@@ -10,7 +10,8 @@
 /* More than these, and the page is no page any more. */
 enum {
 	REASONS_SHOWN = 6,
-	RULES_SHOWN = 10
+	RULES_SHOWN = 10,
+	COOKIE_RULES_SHOWN = 3
 };
 
 static size_t rules_that_observe(const json_t *status)
@@ -188,20 +189,50 @@ static void queue(const struct show *s, const json_t *status)
 			packets, units_count(full, kernel), units_count(behind, user));
 }
 
+/* "; on for web, mail and 3 more"; nothing if they are off. */
+static void cookies_on(const json_t *status, char *text, size_t size)
+{
+	const json_t *rule;
+	size_t i, on = 0, used = 0;
+
+	text[0] = '\0';
+	if (json_is_true(json_object_get(json_object_get(status, "cookies"), "active")))
+		used = (size_t)snprintf(text, size, "; on");
+	json_array_foreach(json_object_get(status, "rules"), i, rule)
+	{
+		if (!page_true(rule, "cookies_active"))
+			continue;
+		if (on < COOKIE_RULES_SHOWN && used < size)
+			used += (size_t)snprintf(text + used, size - used, "%s %s",
+				on == 0 ? " for" : ",", page_text(rule, NULL, "name"));
+		on++;
+	}
+	if (on > COOKIE_RULES_SHOWN && used < size)
+		snprintf(text + used, size - used, " and %zu more", on - COOKIE_RULES_SHOWN);
+}
+
+static void cookies(const struct show *s, const json_t *status)
+{
+	char sent[UNITS_TEXT], back[UNITS_TEXT], refused[UNITS_TEXT], on[256];
+
+	cookies_on(status, on, sizeof(on));
+	if (page_number(status, "cookies", "sent") == 0 && on[0] == '\0')
+		return;
+	page_line(s, on[0] != '\0' ? TONE_WARN : TONE_PLAIN, "Cookies",
+		"%s sent, %s came back, %s refused%s",
+		units_count(sent, page_number(status, "cookies", "sent")),
+		units_count(back, page_number(status, "cookies", "accepted")),
+		units_count(refused, page_number(status, "cookies", "refused")), on);
+}
+
 /* What only some gates have shows only there. */
 static void extras(const struct show *s, const json_t *status)
 {
-	char a[UNITS_TEXT], b[UNITS_TEXT], c[UNITS_TEXT];
-	const json_t *cookies = json_object_get(status, "cookies");
+	char a[UNITS_TEXT], b[UNITS_TEXT];
 
-	if (page_true(cookies, "active") || page_number(cookies, NULL, "sent") > 0)
-		page_line(s, page_true(cookies, "active") ? TONE_WARN : TONE_PLAIN, "Cookies",
-			"%s: %s sent, %s accepted, %s refused",
-			page_true(cookies, "active") ? "IN USE" : "not in use",
-			units_count(a, page_number(cookies, NULL, "sent")),
-			units_count(b, page_number(cookies, NULL, "accepted")),
-			units_count(c, page_number(cookies, NULL, "refused")));
-	if (page_number(status, "sources", "tracked") > 0)
+	cookies(s, status);
+	if (page_number(status, "sources", "tracked") + page_number(status, "sources", "blocked") >
+		0)
 		page_line(s, TONE_PLAIN, "Sources", "%s tracked, %s blocked",
 			units_count(a, page_number(status, "sources", "tracked")),
 			units_count(b, page_number(status, "sources", "blocked")));

@@ -480,6 +480,29 @@ static bool answer_confirm(void *arg, char **message)
 	return reload_confirm(arg, message);
 }
 
+static json_t *answer_sources(void *arg)
+{
+	struct records_sources records;
+
+	(void)arg;
+	records_sources_start(&records);
+	return records_sources_end(&records);
+}
+
+static bool answer_block(void *arg, const struct addr_range *range, uint64_t for_us, char **message)
+{
+	(void)arg, (void)range, (void)for_us;
+	*message = strdup("sources can't be blocked yet");
+	return false;
+}
+
+static bool answer_unblock(void *arg, const struct addr_range *range, char **message)
+{
+	(void)arg, (void)range;
+	*message = strdup("sources can't be blocked yet");
+	return false;
+}
+
 static void begin_drain(const struct worker_view *view, void *arg)
 {
 	engine_drain(view->engine, *(enum engine_drain *)arg);
@@ -538,5 +561,8 @@ const struct control_ops answers_ops = {
 	.config = answer_config,
 	.reload = answer_reload,
 	.confirm = answer_confirm,
+	.sources = answer_sources,
+	.block = answer_block,
+	.unblock = answer_unblock,
 	.drain = answer_drain,
 };

@@ -125,6 +125,9 @@ def test_ctl_exits(gate):
     assert gate.ctl("status").returncode == 0
     assert gate.ctl("no-such-command").returncode == 2
     assert gate.ctl("flows", "colour", "blue").returncode in (1, 2)
+    for argv in (["block"], ["block", "nobody"], ["block", "192.0.2.7", "10"], ["block", "192.0.2.7", "1m", "x"],
+                 ["unblock"], ["unblock", "192.0.2.7", "1m"], ["sources", "all"]):
+        assert gate.ctl(*argv).returncode == 2, argv
     assert run(os.path.join(programs(), "ackgatectl"), check=False).returncode == 2
 
 

@@ -6,7 +6,8 @@ control_tests = \
 	tests/unit/test_filter \
 	tests/unit/test_log \
 	tests/unit/test_privileges \
-	tests/unit/test_show
+	tests/unit/test_show \
+	tests/unit/test_sources
 check_PROGRAMS += $(control_tests)
 TESTS += $(control_tests)
 
@@ -32,4 +33,9 @@ tests_unit_test_privileges_LDADD = src/daemon/libackdaemon.a src/config/libackco
 tests_unit_test_show_SOURCES = tests/unit/test_show.c
 tests_unit_test_show_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_test_show_LDADD = src/ctl/libackctl.a src/core/libackcore.a $(JANSSON_LIBS) $(CMOCKA_LIBS)
+
+tests_unit_test_sources_SOURCES = tests/unit/test_sources.c
+tests_unit_test_sources_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
+tests_unit_test_sources_LDADD = src/control/libackcontrol.a src/config/libackconfig.a \
+	src/core/libackcore.a $(JANSSON_LIBS) $(INIH_LIBS) $(CMOCKA_LIBS)
 endif

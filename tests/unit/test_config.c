@@ -23,11 +23,13 @@ struct scenario {
 
 #define ADDRESSES                                                                                  \
 	"; give addresses such as 192.0.2.1, 2001:db8::/32 or 192.0.2.10-192.0.2.20, or any"
-#define PORTS    "; give ports from 1 to 65535 or ranges such as 8000-8100, or any"
-#define RATE     "; give a rate such as 50/s or 50/s burst 100, with numbers from 1 to 1000000, or off"
-#define BIT      "; give one bit of 32, such as 0x20000000"
-#define LINE_50  "# 345678901234567890123456789012345678901234567890"
-#define LINE_197 LINE_50 LINE_50 LINE_50 "# 345678901234567890123456789012345678901234567"
+#define PORTS      "; give ports from 1 to 65535 or ranges such as 8000-8100, or any"
+#define RATE       "; give a rate such as 50/s or 50/s burst 100, with numbers from 1 to 1000000, or off"
+#define BIT        "; give one bit of 32, such as 0x20000000"
+#define PERCENT    "; give a percentage from 1% to 100%"
+#define BLOCK_TIME "; give a time from 1s to 30d as in 500ms, 30s, 10m, 2h or 1d"
+#define LINE_50    "# 345678901234567890123456789012345678901234567890"
+#define LINE_197   LINE_50 LINE_50 LINE_50 "# 345678901234567890123456789012345678901234567"
 
 static const struct scenario scenarios[] = {
 	/* How a file is written. */
@@ -104,7 +106,7 @@ static const struct scenario scenarios[] = {
 		{"1: unknown section [deamon]; did you mean [daemon]?"}},
 	{"an unknown section", {"[frontend www]\nbind = :80\n"},
 		{"1: unknown section [frontend www]; there are [daemon], [netfilter], [limits], "
-		 "[timeouts] and [rule NAME]"}},
+		 "[cookies], [timeouts] and [rule NAME]"}},
 	{"a rule without a name", {"[rule]\nport = 80\n"},
 		{"1: [rule] has no name; write [rule NAME]"}},
 	{"a name too many", {"[daemon x]\nworkers = x\n"},
@@ -231,35 +233,77 @@ static const struct scenario scenarios[] = {
 			"2: [rule a] interface = .. is not an interface's name; give names of "
 			"interfaces, such as eth0, or any"}},
 
+	{"percentages at their ends",
+		{"[rule a]\nport = 1\nsyncookies_start = 2%\nsyncookies_end = 1%\n[rule "
+		 "b]\nsyncookies_start = 100%\nsyncookies_end = 99%\n"},
+		{NULL}},
+	{"no percentages",
+		{"[rule a]\nsyncookies_start = 75\nsyncookies_end = 0%\n[rule "
+		 "b]\nsyncookies_start = 101%\n"},
+		{"2: [rule a] syncookies_start = 75 is not a percentage" PERCENT,
+			"3: [rule a] syncookies_end = 0% is too small" PERCENT,
+			"5: [rule b] syncookies_start = 101% is too large" PERCENT}},
+	{"cookies at their ends",
+		{"[cookies]\nrotation = 10s\nsecret_file = auto\n[limits]\nhandshakes_in_flight = "
+		 "1m\n",
+			"[rule a]\nsyncookies = always\n"},
+		{NULL}},
+	{"cookies beyond",
+		{"[cookies]\nrotation = 9s\nsecret_file = secret\n[limits]\nhandshakes_in_flight = "
+		 "15\n[rule a]\nsyncookies = sometimes\n"},
+		{"2: [cookies] rotation = 9s is too small; give a time from 10s to 1d as in 500ms, "
+		 "30s, 10m, 2h or 1d",
+			"3: [cookies] secret_file = secret is not a path from the root; give a "
+			"path from the root, of at most 191 bytes, or auto",
+			"5: [limits] handshakes_in_flight = 15 is too small; give a number from 16 "
+			"to 1m connections",
+			"7: [rule a] syncookies = sometimes is none of its words; give adaptive, "
+			"always or never"}},
+	{"blocks at their ends",
+		{"[limits]\nnever_block = ::1, 10.0.0.0/8\n[rule a]\nover_limit = "
+		 "block\nblock_time = 30d\n"},
+		{NULL}},
+	{"blocks beyond",
+		{"[limits]\nnever_block = any\n[rule a]\nblock_time = 0s\n[rule b]\nblock_time = "
+		 "2592000001ms\n"},
+		{"2: [limits] never_block = any is not an address; give addresses such as "
+		 "192.0.2.1, 2001:db8::/32 or 192.0.2.10-192.0.2.20, or none",
+			"4: [rule a] block_time = 0s is too small" BLOCK_TIME,
+			"6: [rule b] block_time = 2592000001ms is too large" BLOCK_TIME}},
+
 	/* What is not in this version. */
 	{"splice", {"[rule a]\nmode = splice\nlisten = 0.0.0.0:80\n"},
 		{"2: [rule a] mode = splice is not in this version; gate, accept, drop and reject "
 		 "are",
 			"3: 'listen' in [rule a] is not in this version; leave it out"}},
-	{"cookies", {"[rule a]\nsyncookies = adaptive\n[cookies]\nrotation = 1h\nrotatoin = 2\n"},
-		{"2: [rule a] syncookies = adaptive is not in this version; never is",
-			"3: [cookies] is not in this version; leave it out",
-			"5: unknown key 'rotatoin' in [cookies]; ackgate.ini(5) lists those there "
-			"are"}},
-	{"blocking",
-		{"[rule a]\nover_limit = block\nblock_time = 10m\n[limits]\nnever_block = ::1\n"},
-		{"2: [rule a] over_limit = block is not in this version; drop and reject are",
-			"3: 'block_time' in [rule a] is not in this version; leave it out",
-			"5: 'never_block' in [limits] is not in this version; leave it out"}},
 	{"metrics", {"[daemon]\nmetrics = 127.0.0.1:9100\n"},
 		{"2: [daemon] metrics = 127.0.0.1:9100 is not in this version; off is"}},
 	{"metrics off", {"[daemon]\nmetrics = off\n"}, {NULL}},
+	{"a backend with an unknown key", {"[backend web]\nserves = x\n"},
+		{"1: [backend web] is not in this version; leave it out",
+			"2: unknown key 'serves' in [backend web]; ackgate.ini(5) lists those "
+			"there are"}},
 	{"a backend", {"[backend web]\nservers = 10.0.0.1:80\n"},
 		{"1: [backend web] is not in this version; leave it out"}},
 
 	/* What values say together. */
-	{"the last queue", {"[daemon]\nworkers = 2\n[netfilter]\nqueue = 65532\n"}, {NULL}},
-	{"no room for queues", {"[daemon]\nworkers = 2\n[netfilter]\nqueue = 65533\n"},
-		{"4: [netfilter] queue = 65533 leaves no room for two queues for each of 2 "
-		 "workers; give at most 65532"}},
-	{"no room for as many workers as there may be", {"[netfilter]\nqueue = 65521\n"},
-		{"2: [netfilter] queue = 65521 leaves no room for two queues for each of 8 "
-		 "workers; give at most 65520"}},
+	{"the last queue", {"[daemon]\nworkers = 2\n[netfilter]\nqueue = 65528\n"}, {NULL}},
+	{"no room for queues", {"[daemon]\nworkers = 2\n[netfilter]\nqueue = 65529\n"},
+		{"4: [netfilter] queue = 65529 leaves no room for 4 queues for each of 2 "
+		 "workers; give at most 65528"}},
+	{"no room for as many workers as there may be", {"[netfilter]\nqueue = 65505\n"},
+		{"2: [netfilter] queue = 65505 leaves no room for 4 queues for each of 8 "
+		 "workers; give at most 65504"}},
+	{"cookies that end before they start", {"[rule a]\nsyncookies_end = 75%\n"},
+		{"2: [rule a] syncookies_end = 75% is not below syncookies_start = 75%; give a "
+		 "lower syncookies_end or a higher syncookies_start"}},
+	{"cookies that start at their default end", {"[rule a]\nsyncookies_start = 50%\n"},
+		{"2: [rule a] syncookies_end = 50% is not below syncookies_start = 50%; give a "
+		 "lower syncookies_end or a higher syncookies_start"}},
+	{"cookies of a rule that observes, and of one that is no gate",
+		{"[rule a]\nport = 1\nenforce = no\nsyncookies = always\n[rule b]\nport = "
+		 "2\nmode = drop\nsyncookies = always\n"},
+		{NULL}},
 	{"families apart", {"[rule a]\nfrom = 10.0.0.0/8\nto = 2001:db8::1\n"},
 		{"1: [rule a] can't match anything, since 'from' and 'to' have no family in "
 		 "common; give addresses of one family in both"}},

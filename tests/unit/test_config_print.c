@@ -58,6 +58,12 @@ static void defaults(void **state)
 	assert_int_equal(c->limits.half_open, 65536);
 	assert_int_equal(c->limits.flows, 262144);
 	assert_int_equal(c->limits.sources, 65536);
+	assert_int_equal(c->limits.handshakes_in_flight, 16384);
+	assert_int_equal(c->limits.never_block_count, 0);
+	assert_string_equal(c->cookies.secret_file, "");
+	assert_false(c->policy.cookies_shared);
+	assert_int_equal(c->policy.cookie_rotation, 60);
+	assert_int_equal(c->policy.half_open, 65536);
 	assert_int_equal(c->policy.timeouts.established, 7440);
 	assert_int_equal(c->policy.timeouts.closed, 10);
 	assert_int_equal(c->policy.adopt_window, 30);
@@ -69,7 +75,10 @@ static void defaults(void **state)
 	assert_int_equal(r->inspect, INSPECT_HANDSHAKE);
 	assert_true(r->fastopen_strip);
 	assert_int_equal(r->mss, 0);
-	assert_int_equal(r->syncookies, SYNCOOKIES_NEVER);
+	assert_int_equal(r->syncookies, SYNCOOKIES_ADAPTIVE);
+	assert_int_equal(r->syncookies_start, 75);
+	assert_int_equal(r->syncookies_end, 50);
+	assert_int_equal(r->block_time, 600);
 	assert_int_equal(r->syn_rate.per_s, 0);
 	assert_int_equal(r->over_limit, OVER_LIMIT_DROP);
 	config_free(c);
@@ -79,7 +88,9 @@ static void derived(void **state)
 {
 	struct config *c = parse(
 		"[daemon]\nenforce = no\n[timeouts]\nsyn_sent = 1500ms\n[netfilter]\nadopt = no\n"
-		"[limits]\nsource_prefix4 = 24\n[rule a]\nenforce = yes\ninterface = "
+		"[limits]\nsource_prefix4 = 24\nhalf_open = 1k\nnever_block = 10.0.0.0/8, ::1\n"
+		"[cookies]\nsecret_file = /etc/secret\nrotation = 10001ms\n[rule a]\nenforce = "
+		"yes\ninterface = "
 		"eth0\nsyn_rate = 7/s\n");
 
 	(void)state;
@@ -91,6 +102,13 @@ static void derived(void **state)
 	assert_int_equal(c->policy.timeouts.syn_sent, 2);
 	assert_false(c->policy.adopt);
 	assert_int_equal(c->policy.source_prefix4, 24);
+	assert_int_equal(c->policy.half_open, 1024);
+	assert_int_equal(c->limits.never_block_count, 2);
+	assert_true(addr_is_v4(&c->limits.never_block[0].first));
+	assert_string_equal(c->cookies.secret_file, "/etc/secret");
+	assert_true(c->policy.cookies_shared);
+	assert_int_equal(c->cookies.rotation_us, 10001000);
+	assert_int_equal(c->policy.cookie_rotation, 11);
 	assert_string_equal(c->file, "a");
 	config_free(c);
 }
@@ -113,6 +131,12 @@ static const struct {
 	{"[netfilter]", "queue_length = 1025", "queue_length = 1025"},
 	{"[netfilter]", "adopt_window = 60000ms", "adopt_window = 1m"},
 	{"[netfilter]", "adopt_window = 1001ms", "adopt_window = 1001ms"},
+	{"[limits]", "handshakes_in_flight = 2048", "handshakes_in_flight = 2k"},
+	{"[limits]", "never_block = none", "never_block = none"},
+	{"[limits]", "never_block = 10.0.0.0/8", "never_block = 10.0.0.0/8"},
+	{"[cookies]", "secret_file = auto", "secret_file = auto"},
+	{"[cookies]", "secret_file = /etc/ackgate/secret", "secret_file = /etc/ackgate/secret"},
+	{"[cookies]", "rotation = 1440m", "rotation = 1d"},
 	{"[timeouts]", "established = 48h", "established = 2d"},
 	{"[timeouts]", "established = 7440s", "established = 124m"},
 	{"[rule a]", "mss = off", "mss = off"},
@@ -121,6 +145,16 @@ static const struct {
 	{"[rule a]", "syn_rate = 50/s burst 50", "syn_rate = 50/s"},
 	{"[rule a]", "syn_rate = 50/s  burst\t100", "syn_rate = 50/s burst 100"},
 	{"[rule a]", "half_open = 2m", "half_open = 2m"},
+	{"[rule a]", "syncookies = always", "syncookies = always"},
+	{"[rule a]", "syncookies_start = 80%", "syncookies_start = 80%"},
+	{"[rule a]", "syncookies_end = 08%", "syncookies_end = 8%"},
+	{"[rule a]", "syncookies_end = 8 %", NULL},
+	{"[rule a]", "over_limit = block", "over_limit = block"},
+	{"[rule a]", "block_time = 90s", "block_time = 90s"},
+	{"[rule a]", "block_time = 2000ms", "block_time = 2s"},
+	{"[rule a]", "block_time = 1001ms", "block_time = 2s"},
+	{"[rule a]", "block_time = 1ms", "block_time = 1s"},
+	{"[rule a]", "block_time = 18446744073709551ms", NULL},
 	{"[rule a]", "fastopen = pass", "fastopen = pass"},
 	{"[rule a]", "port = 443, 80,80 , 8000 - 8100", "port = 80, 443, 8000-8100"},
 	{"[rule a]", "port = 1-10, 5-20, 20-30, 7", "port = 1-30"},
@@ -186,6 +220,8 @@ static void print_reads_back(void **state)
 {
 	struct config *c = parse(
 		"[daemon]\nworkers = 4\nlog = stderr\n[netfilter]\nmanage = none\nmark = 0x100\n"
+		"[limits]\nnever_block = ::1, 10.0.0.0/8, 192.0.2.0/24\n"
+		"[cookies]\nsecret_file = /etc/secret\nrotation = 15s\n"
 		"[timeouts]\nclosed = 1500ms\n[rule a]\nport = "
 		"1,2,3,4,5,6,7,8,\n\t9,10,11,12,13,14,15,16,17\n"
 		"from = "
@@ -195,7 +231,8 @@ static void print_reads_back(void **state)
 		"\t3111:2222:3333:4444:5555:6666:7777:8888-3111:2222:3333:4444:5555:6666:7777:"
 		"9999\n"
 		"interface = abcdefghijklmno, bbcdefghijklmno, cbcdefghijklmno, lo\n[rule b]\nmode "
-		"= reject\nport = 99\n");
+		"= reject\nport = 99\nsyncookies_start = 90%\nsyncookies_end = 1%\nblock_time = "
+		"1h\n");
 	char *once = print(c), *twice;
 	struct config *again = parse(once);
 

@@ -87,12 +87,16 @@ static void note(const char *section, const char *key, void *arg)
 static void restart_keys(void **state)
 {
 	struct config *old =
-		parse("[daemon]\nuser = root\nworkers = 2\n[limits]\nsource_prefix6 = 56\n", NULL);
-	struct config *next = parse("[daemon]\ncontrol = /tmp/x\nlog_level = debug\nworkers = "
-				    "2\nstate_dir = /var/lib/longer/than/it/was\n"
-				    "[netfilter]\nqueue = 7\nadopt_window = 5s\non_failure = "
-				    "closed\n[limits]\nhalf_open = 1m\n"
-				    "[timeouts]\nclosed = 3s\n",
+		parse("[daemon]\nuser = root\nworkers = 2\n[limits]\nsource_prefix6 = 56\n"
+		      "[cookies]\nsecret_file = /etc/secret\n",
+			NULL);
+	struct config *next = parse(
+		"[daemon]\ncontrol = /tmp/x\nlog_level = debug\nworkers = "
+		"2\nstate_dir = /var/lib/longer/than/it/was\n"
+		"[netfilter]\nqueue = 7\nadopt_window = 5s\non_failure = "
+		"closed\n[limits]\nhalf_open = 1m\nhandshakes_in_flight = 1k\nnever_block = ::1\n"
+		"[cookies]\nrotation = 5m\n"
+		"[timeouts]\nclosed = 3s\n",
 		NULL);
 	char noted[512] = "";
 
@@ -100,7 +104,7 @@ static void restart_keys(void **state)
 	config_keep_restart_keys(old, next, note, noted);
 	assert_string_equal(noted,
 		"daemon user\ndaemon control\ndaemon state_dir\nnetfilter queue\nlimits half_open\n"
-		"limits source_prefix6\n");
+		"limits source_prefix6\nlimits handshakes_in_flight\ncookies secret_file\n");
 	config_free(old);
 	assert_string_equal(next->daemon.user, "root");
 	assert_string_equal(next->daemon.control, "/run/ackgate/control.sock");
@@ -110,6 +114,12 @@ static void restart_keys(void **state)
 	assert_false(next->netfilter.fail_open);
 	assert_int_equal(next->policy.source_prefix6, 56);
 	assert_int_equal(next->policy.adopt_window, 5);
+	assert_int_equal(next->policy.half_open, 65536);
+	assert_int_equal(next->limits.handshakes_in_flight, 16384);
+	assert_int_equal(next->limits.never_block_count, 1);
+	assert_string_equal(next->cookies.secret_file, "/etc/secret");
+	assert_true(next->policy.cookies_shared);
+	assert_int_equal(next->policy.cookie_rotation, 300);
 	assert_int_equal(next->policy.timeouts.closed, 3);
 	config_free(next);
 }

@@ -284,6 +284,7 @@ static void refuses_in_words(void **state)
 		{"{\"command\": \"reload\", \"args\": {\"confirm_s\": -1}}", "wants seconds"},
 		{"{\"command\": \"reload\", \"args\": {\"confirm_s\": \"1\"}}", "wants seconds"},
 		{"{\"command\": \"reload\", \"args\": {\"confirm_s\": 1e300}}", "wants seconds"},
+		{"{\"command\": \"drain\", \"args\": {\"timeout_s\": 1e-9}}", "wants seconds"},
 		{"{\"command\": \"rules\"}", "no memory"},
 		{"{\"command\": \"reload\"}", "mmmm"},
 		{"{\"command\": \"stat\xff\"}", "no JSON"},

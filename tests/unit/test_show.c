@@ -228,6 +228,156 @@ static void trouble_is_seen_at_a_glance(void **state)
 	free(text);
 }
 
+static char *show_status_with(const char *cookies)
+{
+	char json[1024];
+
+	snprintf(json, sizeof(json), "{\"enforce\": true, %s}", cookies);
+	return show(show_status, json, 0, false);
+}
+
+static void cookies_are_told_once_there_are_any(void **state)
+{
+	static const struct {
+		const char *json;
+		const char *line; /* NULL: none */
+	} rows[] = {
+		{"\"cookies\": {\"sent\": 12345, \"accepted\": 2000, \"refused\": 17, \"active\": "
+		 "true}, \"rules\": [{\"name\": \"ssh\"}, {\"name\": \"web\", "
+		 "\"cookies_active\": true}]",
+			"\nCookies        12,345 sent, 2,000 came back, 17 refused; on for web\n"},
+		{"\"cookies\": {\"sent\": 1, \"accepted\": 0, \"refused\": 0, \"active\": false}",
+			"\nCookies        1 sent, 0 came back, 0 refused\n"},
+		{"\"cookies\": {\"sent\": 0, \"active\": true}",
+			"\nCookies        0 sent, 0 came back, 0 refused; on\n"},
+		{"\"cookies\": {\"sent\": 5, \"active\": true}, \"rules\": ["
+		 "{\"name\": \"a\", \"cookies_active\": true}, "
+		 "{\"name\": \"b\", \"cookies_active\": true}, "
+		 "{\"name\": \"c\", \"cookies_active\": true}, "
+		 "{\"name\": \"d\", \"cookies_active\": true}, "
+		 "{\"name\": \"e\", \"cookies_active\": true}]",
+			"0 refused; on for a, b, c and 2 more\n"},
+		{"\"cookies\": {\"sent\": 0, \"accepted\": 0, \"refused\": 0, \"active\": false}",
+			NULL},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *text = show_status_with(rows[i].json);
+		if (rows[i].line == NULL)
+			assert_null(strstr(text, "\nCookies"));
+		else if (strstr(text, rows[i].line) == NULL)
+			fail_msg("'%s' is missing in:\n%s", rows[i].line, text);
+		free(text);
+	}
+}
+
+static void sources_are_counted_once_there_are_any(void **state)
+{
+	char *text = show_status_with("\"sources\": {\"tracked\": 1200, \"blocked\": 3}");
+
+	(void)state;
+	assert_non_null(strstr(text, "\nSources        1,200 tracked, 3 blocked\n"));
+	free(text);
+	text = show_status_with("\"sources\": {\"tracked\": 0, \"blocked\": 1}");
+	assert_non_null(strstr(text, "\nSources        0 tracked, 1 blocked\n"));
+	free(text);
+	text = show_status_with("\"sources\": {\"tracked\": 0, \"blocked\": 0}");
+	assert_null(strstr(text, "\nSources"));
+	free(text);
+}
+
+static void sources_and_blocks_are_listed(void **state)
+{
+	char *text = show(show_sources,
+		"{\"tracked\": 3400, \"sources\": ["
+		"{\"source\": \"192.0.2.7\", \"rule\": \"web\", \"connections\": 1200, "
+		"\"half_open\": 3},"
+		"{\"source\": \"2001:db8::/64\", \"rule\": null, \"connections\": 1, "
+		"\"half_open\": 0}],"
+		" \"blocked\": [{\"source\": \"198.51.100.0/24\", \"left_s\": 598}], "
+		"\"blocked_total\": 2}",
+		0, false);
+
+	(void)state;
+	assert_string_equal(text, "SOURCE         RULE  CONNECTIONS  HALF-OPEN\n"
+				  "192.0.2.7      web         1,200          3\n"
+				  "2001:db8::/64  -               1          0\n"
+				  "2 of 3,400 sources: those with the most connections\n"
+				  "\n"
+				  "BLOCKED          TIME LEFT\n"
+				  "198.51.100.0/24     9m 58s\n"
+				  "1 of 2 that are blocked\n");
+	free(text);
+	text = show(show_sources, "{\"tracked\": 0, \"sources\": [], \"blocked\": []}", 0, false);
+	assert_string_equal(text, "no sources are remembered\n\nnobody is blocked\n");
+	free(text);
+}
+
+static void rules_say_when_they_give_cookies(void **state)
+{
+	static const struct {
+		const char *json;
+		const char *cell;
+	} rows[] = {
+		{"\"mode\": \"gate\", \"syncookies\": \"never\"", "never"},
+		{"\"mode\": \"gate\", \"syncookies\": \"adaptive\", \"cookies_active\": false",
+			"adaptive"},
+		{"\"mode\": \"gate\", \"syncookies\": \"adaptive\", \"cookies_active\": true",
+			"adaptive, on"},
+		{"\"mode\": \"gate\", \"syncookies\": \"always\", \"cookies_active\": true",
+			"always"},
+		{"\"mode\": \"drop\", \"syncookies\": \"adaptive\"", "-"},
+		{"\"mode\": \"gate\"", "-"},
+	};
+	char json[512], line[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(json, sizeof(json),
+			"{\"rules\": [{\"name\": \"web\", %s, \"limits\": {\"over_limit\": "
+			"\"block\", \"block_time\": 600}}]}",
+			rows[i].json);
+		snprintf(line, sizeof(line), "  %-*s  block_time 10m\n",
+			(int)(strlen(rows[i].cell) > 7 ? strlen(rows[i].cell) : 7), rows[i].cell);
+		char *text = show(show_rules, json, 0, false);
+		if (strstr(text, "COOKIES") == NULL || strstr(text, line) == NULL)
+			fail_msg("'%s' is missing in:\n%s", line, text);
+		free(text);
+	}
+}
+
+static void what_was_learned_stands_below_the_rules(void **state)
+{
+	static const char json[] =
+		"{\"rules\": [{\"name\": \"ssh\", \"learned\": []}, {\"name\": \"web\", "
+		"\"learned\": ["
+		"{\"server\": \"10.0.2.2:80\", \"mss\": 1460, \"wscale\": 7, \"sack\": true, "
+		"\"timestamps\": true, \"ecn\": false, \"public\": \"192.0.2.1:80\", \"route\": "
+		"\"one\"},"
+		"{\"server\": \"[2001:db8::2]:80\", \"mss\": 1440, \"wscale\": false, \"sack\": "
+		"null, \"timestamps\": null, \"ecn\": null, \"public\": null, \"route\": "
+		"\"direct\"},"
+		"{\"server\": \"10.0.2.3:80\", \"mss\": null, \"wscale\": null, \"sack\": null, "
+		"\"timestamps\": null, \"ecn\": null, \"public\": null, \"route\": \"many\"},"
+		"{\"server\": \"10.0.2.4:80\", \"route\": \"unknown\"}]}]}";
+	static const char wanted[] =
+		"\n  web: 10.0.2.2:80 answers with mss 1460, wscale 7, sack, timestamps, no ecn; "
+		"reached as 192.0.2.1:80\n"
+		"  web: [2001:db8::2]:80 answers with mss 1440, no wscale; not known yet: sack, "
+		"timestamps, ecn\n"
+		"  web: 10.0.2.3:80 has not answered yet; reached by several addresses\n"
+		"  web: 10.0.2.4:80 has not answered yet; reached by DNAT, it is not known yet "
+		"from "
+		"where\n";
+	char *text = show(show_rules, json, 0, false);
+
+	(void)state;
+	if (strstr(text, wanted) == NULL)
+		fail_msg("'%s' is missing in:\n%s", wanted, text);
+	assert_null(strstr(text, "  ssh:"));
+	free(text);
+}
+
 static void lists_say_what_there_is(void **state)
 {
 	static const char flows[] =
@@ -262,9 +412,12 @@ static void lists_say_what_there_is(void **state)
 static void answers_of_another_version_are_no_crash(void **state)
 {
 	static void (*const views[])(const struct show *, const json_t *) = {show_status,
-		show_flows, show_killed, show_failures, show_rules, show_config, show_message};
+		show_flows, show_killed, show_failures, show_rules, show_sources, show_config,
+		show_message};
 	static const char *const answers[] = {"{}", "[]",
-		"{\"flows\": 1, \"rules\": [1, {}], \"notes\": [1],"
+		"{\"flows\": 1, \"rules\": [1, {}, {\"learned\": 1}, {\"learned\": "
+		"[1, {}], \"limits\": 1}], \"notes\": [1],"
+		" \"sources\": [1, {}], \"blocked\": [{}, []], \"cookies\": 1,"
 		" \"failures\": [{}, []], \"text\": 5, \"message\": {}, \"drops\": [], "
 		"\"handshakes\": 0}"};
 
@@ -283,6 +436,11 @@ int main(void)
 		cmocka_unit_test(status_is_one_page),
 		cmocka_unit_test(status_fits_narrow_terminals),
 		cmocka_unit_test(trouble_is_seen_at_a_glance),
+		cmocka_unit_test(cookies_are_told_once_there_are_any),
+		cmocka_unit_test(sources_are_counted_once_there_are_any),
+		cmocka_unit_test(sources_and_blocks_are_listed),
+		cmocka_unit_test(rules_say_when_they_give_cookies),
+		cmocka_unit_test(what_was_learned_stands_below_the_rules),
 		cmocka_unit_test(lists_say_what_there_is),
 		cmocka_unit_test(answers_of_another_version_are_no_crash),
 	};
