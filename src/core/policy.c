@@ -64,6 +64,11 @@ bool policy_may_judge(const struct policy *p, const struct addr *client, const s
 	return false;
 }
 
+bool policy_serves(const struct policy_rule *r, const struct addr *server, uint16_t port)
+{
+	return port_listed(port, r->port, r->port_count) && addr_listed(server, r->to, r->to_count);
+}
+
 const struct policy_rule *policy_rule_by_slot(const struct policy *p, uint16_t slot)
 {
 	for (size_t i = 0; i < p->rule_count; i++)

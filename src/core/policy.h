@@ -125,6 +125,9 @@ const struct policy_rule *policy_match(const struct policy *p, const struct addr
 bool policy_may_judge(const struct policy *p, const struct addr *client, const struct addr *server,
 	uint16_t server_port);
 
+/* Whether connections to the server fall under the rule, for some clients at least. */
+bool policy_serves(const struct policy_rule *r, const struct addr *server, uint16_t port);
+
 /* The rule that holds a slot now; NULL if it was removed. */
 const struct policy_rule *policy_rule_by_slot(const struct policy *p, uint16_t slot);
 

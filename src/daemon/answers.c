@@ -4,6 +4,8 @@
 
 #include "control/records.h"
 #include "core/handshake.h"
+#include "core/limiter.h"
+#include "daemon/blocks.h"
 #include "daemon/daemon_state.h"
 #include "daemon/log.h"
 #include "kernel/sockets.h"
@@ -16,6 +18,7 @@
 
 enum {
 	FAILURES_SHOWN = 200,
+	SERVERS_SHOWN = 1000,
 	DRAIN_LOOK_MS = 100
 };
 
@@ -39,6 +42,9 @@ static void add_counters(struct engine_counters *sum, const struct engine_counte
 	sum->completed += c->completed;
 	sum->evicted += c->evicted;
 	sum->adopted += c->adopted;
+	sum->cookies_sent += c->cookies_sent;
+	sum->cookies_accepted += c->cookies_accepted;
+	sum->cookies_refused += c->cookies_refused;
 	for (size_t i = 0; i < POLICY_RULES_MAX; i++) {
 		sum->rules[i].matched += c->rules[i].matched;
 		sum->rules[i].admitted += c->rules[i].admitted;
@@ -54,9 +60,10 @@ static void add_shard(const struct worker_view *view, void *arg)
 	add_counters(&s->counters, engine_counters(view->engine));
 	s->gauges.syn_sent += g.syn_sent;
 	s->gauges.syn_received += g.syn_received;
+	s->gauges.opening += g.opening;
 	s->gauges.established += g.established;
 	s->gauges.closing += g.closing;
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < LANES; i++) {
 		s->queue.packets += view->queue[i].packets;
 		s->queue.kernel_dropped += view->queue[i].kernel_dropped;
 		s->queue.user_dropped += view->queue[i].user_dropped;
@@ -83,6 +90,7 @@ static struct sums *sum_up(struct daemon *d)
 	daemon_call_all(d, add_shard, s);
 	if (d->ruleset && ruleset_counts(d->ruleset, &s->kernel) != 0)
 		memset(&s->kernel, 0, sizeof(s->kernel));
+	lasting_counts(d->lasting, &s->kernel);
 	fold_kernel(s);
 	return s;
 }
@@ -115,6 +123,14 @@ static uint32_t offloaded(struct daemon *d, const struct engine_gauges *g)
 	return n > g->established ? n - g->established : 0;
 }
 
+/* Given to every SYN that may have one, now. */
+static bool cookies_active(const struct daemon *d, const struct policy_rule *rule)
+{
+	return d->can_translate && policy_gives_cookies(rule) &&
+	       (rule->syncookies == SYNCOOKIES_ALWAYS ||
+		       engine_shared_cookies_on(d->shared, rule->slot));
+}
+
 static struct status_rule *rules_of(const struct daemon *d, const struct sums *s)
 {
 	const struct policy *p = &d->config->policy;
@@ -129,6 +145,7 @@ static struct status_rule *rules_of(const struct daemon *d, const struct sums *s
 			.admitted = c->admitted,
 			.dropped = c->dropped,
 			.half_open = engine_shared_half_open(d->shared, p->rules[i].slot),
+			.cookies_active = cookies_active(d, &p->rules[i]),
 		};
 	}
 	return list;
@@ -151,6 +168,21 @@ static uint32_t confirm_left_s(const struct daemon *d)
 	return at.tv_sec > now.tv_sec ? (uint32_t)(at.tv_sec - now.tv_sec) : 1;
 }
 
+static void count_block(void *arg, const struct addr_range *range, uint32_t left_s)
+{
+	(void)range;
+	(void)left_s;
+	++*(uint32_t *)arg;
+}
+
+static uint32_t count_blocks(struct daemon *d)
+{
+	uint32_t n = 0;
+
+	lasting_blocks(d->lasting, count_block, &n);
+	return n;
+}
+
 static void fill_status(struct daemon *d, const struct sums *s, struct status *out)
 {
 	*out = (struct status){
@@ -169,6 +201,11 @@ static void fill_status(struct daemon *d, const struct sums *s, struct status *o
 			.completed = s->counters.completed,
 			.evicted = s->counters.evicted,
 			.adopted = s->counters.adopted},
+		.cookies = {.sent = s->counters.cookies_sent,
+			.accepted = s->counters.cookies_accepted,
+			.refused = s->counters.cookies_refused},
+		.sources = {.tracked = limiter_tracked(engine_shared_limiter(d->shared)),
+			.blocked = count_blocks(d)},
 		.untracked = s->kernel.untracked,
 		.notes = (const char *const *)d->notes,
 		.note_count = d->note_count,
@@ -191,6 +228,8 @@ static json_t *answer_status(void *arg)
 		fill_status(d, s, &status);
 		status.rules = rules;
 		status.rule_count = d->config->policy.rule_count;
+		for (size_t i = 0; i < status.rule_count; i++)
+			status.cookies.active |= rules[i].cookies_active;
 		json = status_json(&status);
 	}
 	free(rules);
@@ -223,15 +262,60 @@ void answers_log_status(struct daemon *d)
 	json_decref(status);
 }
 
+/* Servers that something is known of, each under the first rule that it falls under. */
+struct learned_list {
+	const struct policy *policy;
+	struct learned_server *servers;
+	uint16_t *slots;
+	size_t count, room;
+};
+
+static void take_server(void *arg, const struct learned_server *server)
+{
+	struct learned_list *list = arg;
+	const struct policy *p = list->policy;
+
+	for (size_t i = 0; i < p->rule_count && list->count < list->room; i++) {
+		if (!policy_gives_cookies(&p->rules[i]) ||
+			!policy_serves(&p->rules[i], &server->addr, server->port))
+			continue;
+		list->servers[list->count] = *server;
+		list->slots[list->count++] = p->rules[i].slot;
+		return;
+	}
+}
+
+static json_t *rule_with_servers(
+	struct status_rule *rule, const struct learned_list *all, struct learned_server *own)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < all->count; i++)
+		if (all->slots[i] == rule->rule->slot)
+			own[count++] = all->servers[i];
+	rule->learned = own;
+	rule->learned_count = count;
+	return records_rule(rule);
+}
+
 static json_t *answer_rules(void *arg)
 {
 	struct daemon *d = arg;
 	struct sums *s = sum_up(d);
 	struct status_rule *rules = s ? rules_of(d, s) : NULL;
+	struct learned_list all = {.policy = &d->config->policy, .room = SERVERS_SHOWN};
+	struct learned_server *own = calloc(all.room, sizeof(*own));
 	json_t *list = json_array();
 
-	for (size_t i = 0; rules && i < d->config->policy.rule_count; i++)
-		json_array_append_new(list, records_rule(&rules[i]));
+	all.servers = calloc(all.room, sizeof(*all.servers));
+	all.slots = calloc(all.room, sizeof(*all.slots));
+	if (own && all.servers && all.slots)
+		learned_each(engine_shared_learned(d->shared), take_server, &all);
+	for (size_t i = 0; rules && own && i < d->config->policy.rule_count; i++)
+		json_array_append_new(list, rule_with_servers(&rules[i], &all, own));
+	free(own);
+	free(all.servers);
+	free(all.slots);
 	free(rules);
 	free(s);
 	return json_pack("{s:o}", "rules", list);
@@ -480,27 +564,71 @@ static bool answer_confirm(void *arg, char **message)
 	return reload_confirm(arg, message);
 }
 
+void answers_kill_client(struct daemon *d, const struct addr_range *client)
+{
+	const struct filter filter = {.terms = FILTER_CLIENT, .client = *client};
+	struct flow_walk walk = {.d = d, .filter = &filter, .take = take_tuple};
+
+	walk_all(&walk);
+	if (walk.count > 0)
+		kill_picked(d, &walk);
+	free(walk.tuples);
+}
+
+struct source_walk {
+	struct daemon *d;
+	struct records_sources records;
+};
+
+/* A source is a prefix of the configured width; wrong guesses at cookies are none for people. */
+static void add_source(void *arg, const struct limiter_source *source)
+{
+	struct source_walk *walk = arg;
+	const struct policy *p = &walk->d->config->policy;
+	unsigned bits = addr_is_v4(&source->source) ? p->source_prefix4 + 96u : p->source_prefix6;
+	struct records_source record = {.source = {source->source, source->source},
+		.rule = name_of_slot(walk->d, source->slot),
+		.connections = source->connections,
+		.half_open = source->half_open};
+
+	if (source->slot >= POLICY_RULES_MAX)
+		return;
+	for (unsigned i = bits; i < 128; i++)
+		record.source.last.b[i / 8] |= (uint8_t)(0x80u >> i % 8);
+	records_sources_add(&walk->records, &record);
+}
+
+static void add_block(void *arg, const struct addr_range *range, uint32_t left_s)
+{
+	struct source_walk *walk = arg;
+
+	records_sources_add_block(&walk->records, range, left_s);
+}
+
 static json_t *answer_sources(void *arg)
 {
-	struct records_sources records;
+	struct source_walk *walk = calloc(1, sizeof(*walk));
+	json_t *result;
 
-	(void)arg;
-	records_sources_start(&records);
-	return records_sources_end(&records);
+	if (!walk)
+		return NULL;
+	walk->d = arg;
+	records_sources_start(&walk->records);
+	limiter_each(engine_shared_limiter(walk->d->shared), add_source, walk);
+	lasting_blocks(walk->d->lasting, add_block, walk);
+	result = records_sources_end(&walk->records);
+	free(walk);
+	return result;
 }
 
 static bool answer_block(void *arg, const struct addr_range *range, uint64_t for_us, char **message)
 {
-	(void)arg, (void)range, (void)for_us;
-	*message = strdup("sources can't be blocked yet");
-	return false;
+	return blocks_add(arg, range, (uint32_t)((for_us + 999999) / 1000000), message);
 }
 
 static bool answer_unblock(void *arg, const struct addr_range *range, char **message)
 {
-	(void)arg, (void)range;
-	*message = strdup("sources can't be blocked yet");
-	return false;
+	return blocks_remove(arg, range, message);
 }
 
 static void begin_drain(const struct worker_view *view, void *arg)

@@ -15,6 +15,7 @@
 
 #include "daemon/daemon.h"
 
+#include "daemon/cookies.h"
 #include "daemon/daemon_state.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
@@ -119,6 +120,14 @@ int daemon_test(const struct cmdline *options)
 	return EXIT_FINE;
 }
 
+static bool gives_cookies(const struct policy *p)
+{
+	for (size_t i = 0; i < p->rule_count; i++)
+		if (policy_gives_cookies(&p->rules[i]))
+			return true;
+	return false;
+}
+
 int daemon_print_rules(const struct cmdline *options)
 {
 	struct config *c = load(options->file);
@@ -138,7 +147,9 @@ int daemon_print_rules(const struct cmdline *options)
 		ruleset_close(r);
 	}
 	plan = plan_of(c);
+	plan.translate = gives_cookies(&c->policy);
 	ruleset_print(way, &plan, stdout);
+	lasting_print(&c->policy, plan.translate, stdout);
 	config_free(c);
 	return EXIT_FINE;
 }
@@ -186,6 +197,9 @@ int daemon_apply_rules(struct daemon *d, const struct config *c, char *why, size
 	if (!d->ruleset)
 		return 0;
 	plan.workers = d->worker_count;
+	cookies_plan(d, c, &plan);
+	if (cookies_apply(d, c, why, why_size) != 0)
+		return -1;
 	if (ruleset_apply(d->ruleset, &plan, why, why_size) != 0)
 		return -1;
 	d->rules_in = true;
@@ -212,14 +226,13 @@ static bool open_workers(struct daemon *d, char *why, size_t why_size)
 	struct worker_setup setup = {.config = d->config,
 		.shared = d->shared,
 		.workers = workers_of(d->config),
-		.pass_on = -1};
+		.secret = d->can_translate ? d->secret : NULL};
 
-	if (setup.workers > 1 && pipe2(d->pass_on, O_CLOEXEC | O_NONBLOCK) != 0) {
+	if (pipe2(d->words, O_CLOEXEC | O_NONBLOCK) != 0) {
 		snprintf(why, why_size, "can't make a pipe: %s", strerror(errno));
 		return false;
 	}
-	if (setup.workers > 1)
-		setup.pass_on = d->pass_on[1];
+	setup.words = d->words[1];
 	for (unsigned i = 0; i < setup.workers; i++) {
 		setup.index = i;
 		if (getrandom(&setup.key, sizeof(setup.key), 0) != (ssize_t)sizeof(setup.key)) {
@@ -252,6 +265,7 @@ static bool begin_gating(struct daemon *d, char *why, size_t why_size)
 
 	if (d->config->netfilter.adopt)
 		adopted = daemon_adopt(d, d->config);
+	cookies_learn_routes(d);
 	if (daemon_apply_rules(d, d->config, why, why_size) != 0)
 		return false;
 	if (d->config->netfilter.adopt)
@@ -285,7 +299,8 @@ static bool open_all(struct daemon *d, char *why, size_t why_size)
 			return false;
 	}
 	d->conntrack = conntrack_open(d->config->netfilter.mark, why, why_size);
-	if (!d->conntrack || !open_shared(d, why, why_size) || !open_workers(d, why, why_size))
+	if (!d->conntrack || !open_shared(d, why, why_size) || !cookies_open(d, why, why_size) ||
+		!open_workers(d, why, why_size))
 		return false;
 	d->base = event_base_new();
 	if (!d->base) {
@@ -395,6 +410,7 @@ static void take_rules_away(struct daemon *d)
 
 	if (!d->ruleset || !d->rules_in)
 		return;
+	cookies_stop(d);
 	if (ruleset_remove(d->ruleset, why, sizeof(why)) != 0)
 		log_error(
 			"our kernel rules could not be taken away: %s; ackgated --purge does", why);
@@ -422,9 +438,10 @@ static void close_all(struct daemon *d)
 	if (d->conntrack)
 		conntrack_close(d->conntrack);
 	ruleset_close(d->ruleset);
+	cookies_close(d);
 	for (int i = 0; i < 2; i++)
-		if (d->pass_on[i] >= 0)
-			close(d->pass_on[i]);
+		if (d->words[i] >= 0)
+			close(d->words[i]);
 	if (d->netns_lock >= 0)
 		close(d->netns_lock);
 	helper_stop(d->helper);
@@ -437,7 +454,7 @@ int daemon_run(const struct cmdline *options)
 {
 	struct daemon d = {.options = options,
 		.netns_lock = -1,
-		.pass_on = {-1, -1},
+		.words = {-1, -1},
 		.generation = 1,
 		.started_us = worker_now()};
 	char why[WHY] = "";

@@ -9,12 +9,22 @@
 #include "daemon/helper.h"
 #include "daemon/worker.h"
 #include "kernel/conntrack.h"
+#include "kernel/lasting.h"
+#include "kernel/protected.h"
 #include "kernel/ruleset.h"
+#include "kernel/translations.h"
 
 enum {
 	DAEMON_WORKERS_MAX = 64,
 	DAEMON_SIGNALS = 4,
-	DAEMON_NOTES_MAX = 16
+	DAEMON_NOTES_MAX = 16,
+	DAEMON_ROUTES_MAX = 64,
+	DAEMON_LAST_BLOCKS = 16
+};
+
+struct daemon_block {
+	struct addr_range range;
+	uint64_t at_us; /* 0: none */
 };
 
 struct daemon {
@@ -43,11 +53,30 @@ struct daemon {
 	bool draining;
 	uint64_t drain_until_us;
 
-	int pass_on[2]; /* a pipe: ICMP errors about other shards' flows, on their way from a worker
-			   to all */
+	int words[2]; /* a pipe, for struct worker_word */
+
+	/* cookies.c */
+	struct lasting *lasting;
+	struct translations *translations;
+	uint8_t secret[COOKIE_SECRET];
+	bool can_translate;
+	bool standing; /* translated connections of an earlier process */
+	uint64_t standing_looked_us;
+	bool proofs_wanted[POLICY_RULES_MAX]; /* by slot */
+	struct ruleset_route routes[DAEMON_ROUTES_MAX];
+	size_t route_count;
+	bool routes_wanted;
+	bool routes_missing;
+	bool routes_changed;
+	uint64_t routes_looked_us;
+	uint64_t routes_took_us;
+
+	/* blocks.c */
+	struct protected *protected;
+	struct daemon_block last_blocks[DAEMON_LAST_BLOCKS];
 
 	/* upkeep.c */
-	struct event *pass_on_event;
+	struct event *words_event;
 	struct event *second_timer;
 	struct event *watch_event;
 	struct event *mend_timer;
@@ -92,5 +121,7 @@ void upkeep_survey(struct daemon *d);
 /* answers.c */
 extern const struct control_ops answers_ops;
 void answers_log_status(struct daemon *d);
+/* As `flows kill` would, all flows of these clients. */
+void answers_kill_client(struct daemon *d, const struct addr_range *client);
 
 #endif

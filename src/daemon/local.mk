@@ -14,7 +14,11 @@ src_daemon_libackdaemon_a_SOURCES += \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/daemon/reload.c \
 	src/daemon/upkeep.c \
-	src/daemon/answers.c
+	src/daemon/answers.c \
+	src/daemon/cookies.c src/daemon/cookies.h \
+	src/daemon/blocks.c src/daemon/blocks.h \
+	src/daemon/secret.c src/daemon/secret.h \
+	src/daemon/resend.c src/daemon/resend.h
 
 sbin_PROGRAMS += ackgated
 ackgated_SOURCES = src/daemon/main.c

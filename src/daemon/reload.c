@@ -7,6 +7,7 @@
  */
 #include "config.h"
 
+#include "core/limiter.h"
 #include "daemon/daemon_state.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
@@ -88,6 +89,7 @@ static bool swap(struct daemon *d, struct config *next, char *why, size_t why_si
 	daemon_adopt(d, next);
 	daemon_call_all(d, hand_over, NULL);
 	d->config = next;
+	limiter_forget_half_open(engine_shared_limiter(d->shared));
 	d->generation++;
 	d->loaded_at = time(NULL);
 	if (!d->options->has_level)

@@ -6,6 +6,8 @@
  */
 #include "config.h"
 
+#include "daemon/blocks.h"
+#include "daemon/cookies.h"
 #include "daemon/daemon_state.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
@@ -166,7 +168,7 @@ static void mend(struct daemon *d)
 	char why[WHY];
 
 	d->intact_checked_us = worker_now();
-	if (!d->ruleset || ruleset_intact(d->ruleset))
+	if (!d->ruleset || (ruleset_intact(d->ruleset) && cookies_intact(d)))
 		return;
 	log_warning("somebody took our kernel rules away; putting them back");
 	daemon_adopt(d, d->config);
@@ -203,23 +205,35 @@ static void tell_unreachable(const struct worker_view *view, void *arg)
 	worker_carry_out(view->worker, &effects);
 }
 
-static void on_passed_on(evutil_socket_t fd, short what, void *arg)
+static void take_word(struct daemon *d, struct worker_word *word)
 {
-	struct daemon *d = arg;
-	struct unreachable u;
+	switch (word->kind) {
+	case WORD_UNREACHABLE:
+		daemon_call_all(d, tell_unreachable, &word->unreachable);
+		break;
+	case WORD_BLOCK:
+		blocks_enforce(d, &word->block);
+		break;
+	case WORD_COOKIES:
+		cookies_have_begun(d);
+		break;
+	}
+}
+
+static void on_words(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker_word word;
 
 	(void)what;
 	/* Written whole and in one piece (PIPE_BUF), so read whole. */
-	while (read(fd, &u, sizeof(u)) == (ssize_t)sizeof(u))
-		daemon_call_all(d, tell_unreachable, &u);
+	while (read(fd, &word, sizeof(word)) == (ssize_t)sizeof(word))
+		take_word(arg, &word);
 }
 
-static bool watch_passed_on(struct daemon *d)
+static bool watch_words(struct daemon *d)
 {
-	if (d->pass_on[0] < 0)
-		return true;
-	d->pass_on_event = event_new(d->base, d->pass_on[0], EV_READ | EV_PERSIST, on_passed_on, d);
-	return d->pass_on_event && event_add(d->pass_on_event, NULL) == 0;
+	d->words_event = event_new(d->base, d->words[0], EV_READ | EV_PERSIST, on_words, d);
+	return d->words_event && event_add(d->words_event, NULL) == 0;
 }
 
 static bool workers_go_round(struct daemon *d)
@@ -262,6 +276,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	log_tick();
 	if (workers_go_round(d))
 		notify_watchdog();
+	cookies_tick(d);
 	if (now - d->intact_checked_us > INTACT_EVERY_US) {
 		mend(d);
 		tell_untracked(d);
@@ -310,7 +325,7 @@ bool upkeep_start(struct daemon *d, char *why, size_t why_size)
 	d->intact_checked_us = d->reconciled_us = worker_now();
 	d->second_timer = event_new(d->base, -1, EV_PERSIST, on_second, d);
 	if (!d->second_timer || event_add(d->second_timer, &second) != 0 || !watch_rules(d) ||
-		!watch_passed_on(d)) {
+		!watch_words(d)) {
 		snprintf(why, why_size, "can't set up the main event loop");
 		return false;
 	}
@@ -320,13 +335,13 @@ bool upkeep_start(struct daemon *d, char *why, size_t why_size)
 
 void upkeep_stop(struct daemon *d)
 {
-	struct event *events[] = {d->second_timer, d->watch_event, d->mend_timer, d->pass_on_event};
+	struct event *events[] = {d->second_timer, d->watch_event, d->mend_timer, d->words_event};
 
 	stop_listening_for_ends(d);
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
 		if (events[i])
 			event_free(events[i]);
-	d->second_timer = d->watch_event = d->mend_timer = d->pass_on_event = NULL;
+	d->second_timer = d->watch_event = d->mend_timer = d->words_event = NULL;
 	for (size_t i = 0; i < d->note_count; i++)
 		free(d->notes[i]);
 	d->note_count = 0;

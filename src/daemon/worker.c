@@ -3,9 +3,12 @@
 
 #include "daemon/worker.h"
 
+#include "control/endpoint.h"
 #include "daemon/log.h"
+#include "daemon/resend.h"
 #include "kernel/conntrack.h"
 #include "kernel/ifname.h"
+#include "kernel/translations.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -20,10 +23,6 @@
 #include <unistd.h>
 
 enum {
-	HANDSHAKES, /* the queues */
-	ADMITTED,
-	QUEUES,
-
 	BATCHES = 16,      /* read in a row before the loop looks at anything else */
 	COPY_RANGE = 2048, /* all of a SYN, with the data that Fast Open puts in it */
 	EXPIRE_MS = 100,
@@ -31,8 +30,9 @@ enum {
 
 struct worker {
 	struct engine *engine;
-	struct queue *queue[QUEUES];
+	struct queue *queue[LANES];
 	struct conntrack *conntrack;
+	struct translations *translations;
 	struct inject *inject;
 	struct ifname_cache interfaces;
 	bool by_interface;
@@ -43,8 +43,8 @@ struct worker {
 	atomic_uint_fast64_t heartbeat;
 
 	struct event_base *base;
-	struct event *events[QUEUES + 2];
-	int pass_on;
+	struct event *events[LANES + 2];
+	int words;
 	int wake; /* eventfd */
 	pthread_t thread;
 	bool running;
@@ -93,11 +93,53 @@ static void take_report(struct worker *w, const struct report *r)
 	log_refused(r, rule_name(w, r->slot));
 }
 
-/* A full pipe loses it: the handshake's failure is then told by its time-out. */
+/* A full pipe loses it: what it says will show again. */
+static void tell_main(const struct worker *w, const struct worker_word *word)
+{
+	if (write(w->words, word, sizeof(*word)) < 0 && errno != EAGAIN)
+		log_debug("the main thread could not be told: %s", strerror(errno));
+}
+
 static void pass_on(const struct worker *w, const struct unreachable *u)
 {
-	if (w->pass_on >= 0 && write(w->pass_on, u, sizeof(*u)) < 0 && errno != EAGAIN)
-		log_debug("an ICMP error could not be passed on: %s", strerror(errno));
+	const struct worker_word word = {.kind = WORD_UNREACHABLE, .unreachable = *u};
+
+	tell_main(w, &word);
+}
+
+static void ask_for_block(const struct worker *w, const struct block *b)
+{
+	const struct worker_word word = {.kind = WORD_BLOCK, .block = *b};
+
+	tell_main(w, &word);
+}
+
+static void take_notice(const struct worker *w, const struct notice *n)
+{
+	const struct worker_word word = {.kind = WORD_COOKIES};
+	const char *rule = rule_name(w, n->slot);
+	char server[ENDPOINT_TEXT];
+
+	rule = rule ? rule : "?";
+	switch (n->kind) {
+	case NOTICE_COOKIES_ON:
+		log_warning("rule %s: cookies on, %u handshakes are half-open", rule, n->half_open);
+		tell_main(w, &word);
+		break;
+	case NOTICE_COOKIES_OFF:
+		log_notice("rule %s: cookies off, %u handshakes are half-open", rule, n->half_open);
+		break;
+	case NOTICE_ROUTE_UNKNOWN:
+		log_warning("rule %s: no cookies for %s yet: DNAT leads to it, and from which "
+			    "address, exactly one, is not known",
+			rule, endpoint_text(server, &n->server, n->port));
+		break;
+	case NOTICE_RELEARNED:
+		log_warning("rule %s: %s answered with less than clients had been promised; its "
+			    "options are learned anew",
+			rule, endpoint_text(server, &n->server, n->port));
+		break;
+	}
 }
 
 static void queue_effects(struct worker *w, const struct effects *effects)
@@ -121,6 +163,18 @@ static void queue_effects(struct worker *w, const struct effects *effects)
 		case EFFECT_PASS_ON:
 			pass_on(w, &e->unreachable);
 			break;
+		case EFFECT_TRANSLATE:
+			translations_add(w->translations, &e->translation);
+			break;
+		case EFFECT_BLOCK:
+			ask_for_block(w, &e->block);
+			break;
+		case EFFECT_NOTICE:
+			take_notice(w, &e->notice);
+			break;
+		case EFFECT_RST:
+		case EFFECT_TOO_BIG:
+			break; /* judge() has seen to it */
 		}
 	}
 }
@@ -129,7 +183,39 @@ void worker_carry_out(struct worker *w, const struct effects *effects)
 {
 	queue_effects(w, effects);
 	conntrack_flush(w->conntrack);
+	translations_flush(w->translations);
 	inject_flush(w->inject);
+}
+
+/* The kernel translates from now on; or it can't, and both ends have to be told. */
+static void on_translated(void *arg, const struct translation *t, const struct addr *client,
+	uint16_t client_port, int error)
+{
+	struct worker *w = arg;
+	uint8_t bytes[BUILD_MAX];
+	struct effects effects;
+
+	if (error) {
+		log_warning("a connection that began with a cookie could not be made: %s",
+			error == ENOMEM ? "conntrack's table is full" : strerror(error));
+		engine_untranslated(w->engine, t, &effects);
+		queue_effects(w, &effects);
+		return;
+	}
+	inject_add(w->inject, bytes, translation_build_ack(t, client, client_port, bytes));
+	inject_add(w->inject, bytes, translation_build_update(t, bytes));
+}
+
+static void resend(struct worker *w, struct decision *out)
+{
+	for (size_t i = 0; i < out->effects.count; i++) {
+		const struct effect *e = &out->effects.list[i];
+
+		if ((e->type == EFFECT_RST && resend_rst(w->translations, w->inject, &e->rst)) ||
+			(e->type == EFFECT_TOO_BIG &&
+				resend_too_big(w->translations, w->inject, &e->too_big)))
+			out->verdict = VERDICT_DROP;
+	}
 }
 
 static void judge(void *arg, struct engine_packet *in, uint32_t ifindex, struct decision *out)
@@ -139,6 +225,8 @@ static void judge(void *arg, struct engine_packet *in, uint32_t ifindex, struct 
 	if (w->by_interface && ifindex)
 		in->interface = ifname_get(&w->interfaces, ifindex, w->now_us);
 	engine_packet(w->engine, in, w->now_us, out);
+	if (in->lane == LANE_ADMITTED || in->lane == LANE_PROOFS)
+		resend(w, out);
 	queue_effects(w, &out->effects);
 }
 
@@ -147,6 +235,7 @@ static void before_verdicts(void *arg)
 	struct worker *w = arg;
 
 	conntrack_flush(w->conntrack);
+	translations_flush(w->translations);
 }
 
 static void expect(void *arg, const struct engine_packet *packets, size_t count)
@@ -156,40 +245,64 @@ static void expect(void *arg, const struct engine_packet *packets, size_t count)
 	engine_expect(w->engine, packets, count);
 }
 
-static void read_queue(struct worker *w, struct queue *q)
+static uint64_t unix_seconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &t);
+	return (uint64_t)t.tv_sec;
+}
+
+/* One batch; how many packets it was, 0 also if it failed. */
+static int read_batch(struct worker *w, enum engine_lane lane)
 {
 	static const struct queue_calls calls = {expect, judge, before_verdicts};
+	int n;
 
-	for (int i = 0; i < BATCHES; i++) {
-		int n;
+	w->now_us = worker_now();
+	engine_clock(w->engine, unix_seconds());
+	n = queue_run(w->queue[lane], &calls, w);
+	if (n < 0)
+		log_error("reading the packet queue failed: %s", strerror(errno));
+	inject_flush(w->inject);
+	return n > 0 ? n : 0;
+}
 
-		w->now_us = worker_now();
-		n = queue_run(q, &calls, w);
-		if (n < 0)
-			log_error("reading the packet queue failed: %s", strerror(errno));
-		inject_flush(w->inject);
-		/* While the verdicts were carried out the next packets have likely come. */
-		if (n <= 0)
-			break;
-	}
+/* While the verdicts were carried out the next packets have likely come. Under a flood of SYNs the
+ * honest ones' proofs are read in between. */
+static void read_queue(struct worker *w, enum engine_lane lane)
+{
+	for (int i = 0; i < BATCHES && read_batch(w, lane) > 0; i++)
+		if (lane != LANE_PROOFS)
+			read_batch(w, LANE_PROOFS);
 }
 
 static void on_handshakes(evutil_socket_t fd, short what, void *arg)
 {
-	struct worker *w = arg;
-
 	(void)fd;
 	(void)what;
-	read_queue(w, w->queue[HANDSHAKES]);
+	read_queue(arg, LANE_HANDSHAKES);
 }
 
 static void on_admitted(evutil_socket_t fd, short what, void *arg)
 {
-	struct worker *w = arg;
-
 	(void)fd;
 	(void)what;
-	read_queue(w, w->queue[ADMITTED]);
+	read_queue(arg, LANE_ADMITTED);
+}
+
+static void on_proofs(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	read_queue(arg, LANE_PROOFS);
+}
+
+static void on_dnat(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	read_queue(arg, LANE_DNAT);
 }
 
 static void on_expiry(evutil_socket_t fd, short what, void *arg)
@@ -202,6 +315,7 @@ static void on_expiry(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	atomic_fetch_add_explicit(&w->heartbeat, 1, memory_order_relaxed);
 	w->now_us = worker_now();
+	engine_clock(w->engine, unix_seconds());
 	do {
 		more = engine_expire(w->engine, w->now_us, &effects);
 		queue_effects(w, &effects);
@@ -220,7 +334,7 @@ static void run_call(struct worker *w)
 		.worker = w,
 	};
 
-	for (int i = 0; i < QUEUES; i++)
+	for (int i = 0; i < LANES; i++)
 		queue_stats(w->queue[i], &view.queue[i]);
 	w->fn(&view, w->arg);
 	w->by_interface = engine_by_interface(w->engine);
@@ -276,20 +390,19 @@ static void *loop(void *arg)
 	return NULL;
 }
 
-static bool open_queue(
-	struct worker *w, const struct worker_setup *s, int which, char *why, size_t why_size)
+static bool open_queue(struct worker *w, const struct worker_setup *s, enum engine_lane lane,
+	char *why, size_t why_size)
 {
 	struct queue_options o = {
-		.number = (uint16_t)(s->config->netfilter.queue + s->index +
-				     (which == ADMITTED ? s->workers : 0)),
+		.number = (uint16_t)(s->config->netfilter.queue + s->index + lane * s->workers),
 		.length = s->config->netfilter.queue_length,
 		.copy_range = COPY_RANGE,
 		.mark = s->config->netfilter.mark,
-		.admitted = which == ADMITTED,
+		.lane = lane,
 	};
 
-	w->queue[which] = queue_open(&o, why, why_size);
-	return w->queue[which] != NULL;
+	w->queue[lane] = queue_open(&o, why, why_size);
+	return w->queue[lane] != NULL;
 }
 
 /* A lookup in a large table costs as much for the page tables as for the table itself. */
@@ -308,35 +421,45 @@ static bool open_engine(struct worker *w, const struct worker_setup *s, char *wh
 	struct engine_limits limits = {
 		.half_open = s->config->limits.half_open / s->workers,
 		.flows = s->config->limits.flows / s->workers,
+		.in_flight = s->config->limits.handshakes_in_flight / s->workers,
 	};
 
 	if (limits.half_open == 0)
 		limits.half_open = 1;
+	if (limits.in_flight == 0)
+		limits.in_flight = 1;
 	w->engine = engine_new(&limits, &s->config->policy, s->shared, &s->key, worker_now());
 	if (!w->engine)
 		snprintf(why, why_size, "no memory for %u half-open and %u admitted flows",
 			limits.half_open, limits.flows);
 	else
 		engine_memory(w->engine, ask_for_large_pages);
+	if (w->engine)
+		engine_cookies(w->engine, s->secret, unix_seconds());
 	return w->engine != NULL;
 }
 
 static bool open_loop(struct worker *w, char *why, size_t why_size)
 {
+	static const event_callback_fn on_lane[LANES] = {
+		[LANE_HANDSHAKES] = on_handshakes,
+		[LANE_ADMITTED] = on_admitted,
+		[LANE_PROOFS] = on_proofs,
+		[LANE_DNAT] = on_dnat,
+	};
 	struct timeval every = {.tv_usec = EXPIRE_MS * 1000};
 
 	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->base = event_base_new();
 	if (w->base && w->wake >= 0) {
-		w->events[0] = event_new(w->base, queue_fd(w->queue[HANDSHAKES]),
-			EV_READ | EV_PERSIST, on_handshakes, w);
-		w->events[1] = event_new(w->base, queue_fd(w->queue[ADMITTED]),
-			EV_READ | EV_PERSIST, on_admitted, w);
-		w->events[2] = event_new(w->base, w->wake, EV_READ | EV_PERSIST, on_wake, w);
-		w->events[3] = event_new(w->base, -1, EV_PERSIST, on_expiry, w);
+		for (int i = 0; i < LANES; i++)
+			w->events[i] = event_new(w->base, queue_fd(w->queue[i]),
+				EV_READ | EV_PERSIST, on_lane[i], w);
+		w->events[LANES] = event_new(w->base, w->wake, EV_READ | EV_PERSIST, on_wake, w);
+		w->events[LANES + 1] = event_new(w->base, -1, EV_PERSIST, on_expiry, w);
 	}
-	for (int i = 0; i < QUEUES + 2; i++)
-		if (!w->events[i] || event_add(w->events[i], i == 3 ? &every : NULL) != 0) {
+	for (int i = 0; i < LANES + 2; i++)
+		if (!w->events[i] || event_add(w->events[i], i == LANES + 1 ? &every : NULL) != 0) {
 			snprintf(why, why_size, "can't set up a worker's event loop");
 			return false;
 		}
@@ -354,15 +477,20 @@ struct worker *worker_open(const struct worker_setup *s, char *why, size_t why_s
 	w->wake = -1;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->done, NULL);
-	if (!open_engine(w, s, why, why_size) || !open_queue(w, s, HANDSHAKES, why, why_size) ||
-		!open_queue(w, s, ADMITTED, why, why_size))
+	if (!open_engine(w, s, why, why_size))
 		goto out;
+	for (int lane = 0; lane < LANES; lane++)
+		if (!open_queue(w, s, (enum engine_lane)lane, why, why_size))
+			goto out;
 	w->conntrack = conntrack_open(s->config->netfilter.mark, why, why_size);
-	w->inject = w->conntrack ? inject_open(s->config->netfilter.mark, why, why_size) : NULL;
+	w->translations = w->conntrack ? translations_open(s->config->netfilter.mark, on_translated,
+						 w, why, why_size)
+				       : NULL;
+	w->inject = w->translations ? inject_open(s->config->netfilter.mark, why, why_size) : NULL;
 	if (!w->inject || !open_loop(w, why, why_size))
 		goto out;
 	w->by_interface = s->config->policy.by_interface;
-	w->pass_on = s->pass_on;
+	w->words = s->words;
 	return w;
 out:
 	worker_close(w);
@@ -392,18 +520,19 @@ void worker_close(struct worker *w)
 		wake(w);
 		pthread_join(w->thread, NULL);
 	}
-	for (int i = 0; i < QUEUES + 2; i++)
+	for (int i = 0; i < LANES + 2; i++)
 		if (w->events[i])
 			event_free(w->events[i]);
 	if (w->base)
 		event_base_free(w->base);
 	if (w->wake >= 0)
 		close(w->wake);
-	for (int i = 0; i < QUEUES; i++)
+	for (int i = 0; i < LANES; i++)
 		if (w->queue[i])
 			queue_close(w->queue[i]);
 	if (w->conntrack)
 		conntrack_close(w->conntrack);
+	translations_close(w->translations);
 	if (w->inject)
 		inject_close(w->inject);
 	engine_free(w->engine);

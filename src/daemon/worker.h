@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A worker: one thread, one libevent loop, one shard of flows, two queues (handshakes; flows
- * inspected in full).
+ * A worker: one thread, one libevent loop, one shard of flows, and a queue for each lane.
  *
  * Whatever others want of a worker's engine is done in the worker's own thread, between two
  * batches: worker_call. So a packet's way has no lock.
@@ -23,8 +22,23 @@ struct worker_setup {
 	const struct config *config;
 	struct engine_shared *shared;
 	struct siphash_key key;
-	int pass_on; /* where struct unreachable of other shards' flows are written to; a pipe that
-			does not block, or -1 */
+	const uint8_t *secret; /* of cookies; NULL: none are given */
+	int words;             /* a pipe that does not block, for struct worker_word */
+};
+
+/* What workers tell the main thread. */
+enum worker_word_kind {
+	WORD_UNREACHABLE, /* maybe about a flow of another shard */
+	WORD_BLOCK,
+	WORD_COOKIES, /* have begun for some rule */
+};
+
+struct worker_word {
+	enum worker_word_kind kind;
+	union {
+		struct unreachable unreachable;
+		struct block block;
+	};
 };
 
 enum {
@@ -39,7 +53,7 @@ struct worker_view {
 	 */
 	const struct failure *failures;
 	uint64_t failure_count;
-	struct queue_stats queue[2];
+	struct queue_stats queue[LANES];
 	struct worker *worker;
 };
 

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What SYN cookies need of the main thread: the secret, the kernel's translation, and two things
+ * that the kernel's rules follow. Where cookies are under way all ACKs of no connection are asked
+ * about; elsewhere only some, so that a flood of them ends in the kernel. And where DNAT leads to a
+ * server from exactly one address, its SYNs may be answered from there.
+ */
+#include "config.h"
+
+#include "daemon/cookies.h"
+
+#include "daemon/daemon_state.h"
+#include "daemon/log.h"
+#include "daemon/secret.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+enum {
+	WHY = 512,
+	ROUTES_EVERY_US = 1000000, /* while a way is looked for */
+	ROUTES_AGAIN_US = 60000000,
+	SHARE_OF_DUMPS =
+		20, /* a dump of a large table takes its time: at most one part in so many */
+	STANDING_EVERY_US = 60000000,
+};
+
+static const char SSHD_CONFIG[] = "/etc/ssh/sshd_config";
+
+static bool load_secret(struct daemon *d, char *why, size_t why_size)
+{
+	const struct config *c = d->config;
+	char file[sizeof(c->daemon.state_dir) + sizeof("/cookie.secret")];
+
+	if (c->cookies.secret_file[0])
+		return secret_load(c->cookies.secret_file, false, d->secret, why, why_size);
+	mkdir(c->daemon.state_dir, 0750);
+	snprintf(file, sizeof(file), "%s/cookie.secret", c->daemon.state_dir);
+	if (secret_load(file, true, d->secret, why, why_size))
+		return true;
+	log_warning("%s; cookies don't outlive this process", why);
+	if (getrandom(d->secret, sizeof(d->secret), 0) == (ssize_t)sizeof(d->secret))
+		return true;
+	snprintf(why, why_size, "no random numbers: %s", strerror(errno));
+	return false;
+}
+
+static bool gives_cookies(const struct policy *p)
+{
+	for (size_t i = 0; i < p->rule_count; i++)
+		if (policy_gives_cookies(&p->rules[i]))
+			return true;
+	return false;
+}
+
+/* With rules of somebody else's making, whether theirs are there. */
+static bool can_translate(const struct daemon *d)
+{
+	return !lasting_cannot_translate(d->lasting) && (d->ruleset || lasting_there());
+}
+
+bool cookies_open(struct daemon *d, char *why, size_t why_size)
+{
+	const char *missing;
+
+	d->lasting = lasting_open();
+	d->protected = protected_open(SSHD_CONFIG);
+	if (!d->lasting || !d->protected) {
+		snprintf(why, why_size, "no memory");
+		return false;
+	}
+	d->translations = translations_open(d->config->netfilter.mark, NULL, NULL, why, why_size);
+	if (!d->translations || !load_secret(d, why, why_size))
+		return false;
+	d->can_translate = can_translate(d);
+	missing = lasting_cannot_translate(d->lasting);
+	if (missing && gives_cookies(&d->config->policy))
+		log_warning("no SYN cookies: %s", missing);
+	missing = lasting_cannot_block(d->lasting);
+	if (missing)
+		log_warning("no source can be blocked: %s", missing);
+	d->standing = translations_count(d->translations) > 0;
+	return true;
+}
+
+void cookies_close(struct daemon *d)
+{
+	lasting_close(d->lasting);
+	protected_close(d->protected);
+	translations_close(d->translations);
+	explicit_bzero(d->secret, sizeof(d->secret));
+}
+
+static bool translates(const struct daemon *d, const struct config *c)
+{
+	return d->can_translate && (d->standing || gives_cookies(&c->policy));
+}
+
+void cookies_plan(const struct daemon *d, const struct config *c, struct ruleset_plan *plan)
+{
+	plan->translate = translates(d, c);
+	plan->proofs_wanted = d->proofs_wanted;
+	plan->routes = d->routes;
+	plan->route_count = d->route_count;
+}
+
+int cookies_apply(struct daemon *d, const struct config *c, char *why, size_t why_size)
+{
+	return lasting_apply(d->lasting, &c->policy, translates(d, c), why, why_size);
+}
+
+bool cookies_intact(struct daemon *d)
+{
+	return lasting_intact(d->lasting);
+}
+
+static void apply_again(struct daemon *d)
+{
+	char why[WHY];
+
+	if (daemon_apply_rules(d, d->config, why, sizeof(why)) != 0)
+		log_error("the kernel's rules can't follow the cookies: %s", why);
+}
+
+/* True if the rules have to follow. */
+static bool update_proofs(struct daemon *d)
+{
+	const struct policy *p = &d->config->policy;
+	uint64_t lasts = 2 * (uint64_t)p->cookie_rotation * 1000000;
+	uint64_t now = worker_now();
+	bool changed = false;
+
+	for (size_t i = 0; i < p->rule_count; i++) {
+		uint16_t slot = p->rules[i].slot;
+		uint64_t sent = engine_shared_cookie_sent(d->shared, slot);
+		bool wanted =
+			policy_gives_cookies(&p->rules[i]) &&
+			(engine_shared_cookies_on(d->shared, slot) || (sent && sent + lasts > now));
+
+		changed |= wanted != d->proofs_wanted[slot];
+		d->proofs_wanted[slot] = wanted;
+	}
+	return changed;
+}
+
+static void take_route(void *arg, const struct addr *server, uint16_t port,
+	const struct addr *public_addr, uint16_t public_port)
+{
+	struct daemon *d = arg;
+	const struct policy *p = &d->config->policy;
+
+	for (size_t i = 0; i < p->rule_count; i++)
+		if (policy_gives_cookies(&p->rules[i]) &&
+			policy_serves(&p->rules[i], server, port)) {
+			d->routes_changed |= learned_route(engine_shared_learned(d->shared), server,
+				port, public_addr, public_port);
+			return;
+		}
+}
+
+static void list_route(void *arg, const struct learned_server *server)
+{
+	struct daemon *d = arg;
+
+	d->routes_wanted |= server->route_wanted;
+	d->routes_missing |= server->route_wanted && server->route == LEARNED_ROUTE_UNKNOWN;
+	if (server->route != LEARNED_ROUTE_ONE || d->route_count == DAEMON_ROUTES_MAX)
+		return;
+	d->routes[d->route_count++] = (struct ruleset_route){.server = server->addr,
+		.public_addr = server->public_addr,
+		.port = server->port,
+		.public_port = server->public_port};
+}
+
+static void list_routes(struct daemon *d)
+{
+	d->route_count = 0;
+	d->routes_wanted = d->routes_missing = false;
+	learned_each(engine_shared_learned(d->shared), list_route, d);
+}
+
+/* Looks through conntrack for ways that DNAT leads; true if there is news. */
+static bool look_for_routes(struct daemon *d)
+{
+	uint64_t began = worker_now();
+
+	d->routes_changed = false;
+	if (translations_routes(d->translations, take_route, d) != 0)
+		log_warning("conntrack could not be asked for DNAT: %s", strerror(errno));
+	d->routes_looked_us = worker_now();
+	d->routes_took_us = d->routes_looked_us - began;
+	if (d->routes_changed)
+		list_routes(d);
+	return d->routes_changed;
+}
+
+static bool routes_due(const struct daemon *d)
+{
+	uint64_t since = worker_now() - d->routes_looked_us;
+
+	if (!d->routes_wanted || since < SHARE_OF_DUMPS * d->routes_took_us)
+		return false;
+	return since > (d->routes_missing ? ROUTES_EVERY_US : ROUTES_AGAIN_US);
+}
+
+void cookies_learn_routes(struct daemon *d)
+{
+	if (translates(d, d->config))
+		look_for_routes(d);
+}
+
+/* What an earlier process left to the kernel ends some day. */
+static bool standing_has_ended(struct daemon *d)
+{
+	uint64_t now = worker_now();
+
+	if (!d->standing || now - d->standing_looked_us < STANDING_EVERY_US)
+		return false;
+	d->standing_looked_us = now;
+	d->standing = translations_count(d->translations) != 0;
+	return !d->standing && !gives_cookies(&d->config->policy);
+}
+
+void cookies_have_begun(struct daemon *d)
+{
+	if (d->can_translate && update_proofs(d))
+		apply_again(d);
+}
+
+void cookies_tick(struct daemon *d)
+{
+	bool changed;
+
+	if (!d->can_translate)
+		return;
+	changed = update_proofs(d);
+	list_routes(d);
+	if (routes_due(d))
+		changed |= look_for_routes(d);
+	changed |= standing_has_ended(d);
+	if (changed)
+		apply_again(d);
+}
+
+void cookies_stop(struct daemon *d)
+{
+	long standing = d->can_translate ? translations_count(d->translations) : 0;
+	char why[WHY];
+
+	if (lasting_remove(d->lasting, standing > 0, why, sizeof(why)) != 0)
+		log_error("table inet ackgate_lasting could not be taken away: %s", why);
+	else if (standing > 0)
+		log_notice(
+			"%ld connections that began with a cookie stand: what the kernel needs to "
+			"translate them stays, table inet ackgate_lasting, until the next start "
+			"finds it idle, or ackgated --purge",
+			standing);
+}

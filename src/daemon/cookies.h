@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SYN cookies as far as they concern the main thread. */
+#ifndef ACKGATE_DAEMON_COOKIES_H
+#define ACKGATE_DAEMON_COOKIES_H
+
+#include "daemon/daemon_state.h"
+
+/* While still root. False with a sentence in `why`. */
+bool cookies_open(struct daemon *d, char *why, size_t why_size);
+void cookies_close(struct daemon *d);
+
+/* Fills in what a plan says of cookies. */
+void cookies_plan(const struct daemon *d, const struct config *c, struct ruleset_plan *plan);
+/* Puts in what may outlive the daemon. -1 with a sentence in `why`. */
+int cookies_apply(struct daemon *d, const struct config *c, char *why, size_t why_size);
+bool cookies_intact(struct daemon *d);
+
+/* Learns what DNAT does from connections that stand. */
+void cookies_learn_routes(struct daemon *d);
+/* About once a second. */
+void cookies_tick(struct daemon *d);
+/* A worker says so. */
+void cookies_have_begun(struct daemon *d);
+/* At the end: all goes, unless translated connections stand. */
+void cookies_stop(struct daemon *d);
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Packets that the kernel would miswrite on connections it translates, sent again as they should
+ * be: a server's RST, and ICMP errors about segments that are too big (docs/cookies.md).
+ */
+#ifndef ACKGATE_DAEMON_RESEND_H
+#define ACKGATE_DAEMON_RESEND_H
+
+#include "core/engine.h"
+#include "kernel/inject.h"
+#include "kernel/translations.h"
+
+/* Both return whether it has been sent instead of the packet that came, which must be dropped then.
+ */
+bool resend_rst(
+	struct translations *translations, struct inject *inject, const struct server_rst *rst);
+bool resend_too_big(
+	struct translations *translations, struct inject *inject, const struct size_error *error);
+
+#endif
