@@ -11,5 +11,6 @@ src_kernel_libackkernel_a_SOURCES += \
 	src/kernel/translations.c src/kernel/translations.h \
 	src/kernel/translations_entry.c src/kernel/translations_entry.h \
 	src/kernel/sockets.c src/kernel/sockets.h \
+	src/kernel/protected.c src/kernel/protected.h \
 	src/kernel/ifname.c src/kernel/ifname.h \
 	src/kernel/netns_lock.c src/kernel/netns_lock.h

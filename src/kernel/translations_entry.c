@@ -70,6 +70,11 @@ static void put_synproxy(struct nlmsghdr *nlh, const struct translation *t)
 	mnl_attr_nest_end(nlh, nest);
 }
 
+static bool has_snat(const struct translation *t, const struct translations_entry *e)
+{
+	return e->client_port != t->tuple.client_port || !addr_equal(e->client, &t->tuple.client);
+}
+
 void translations_entry_put(
 	struct nlmsghdr *nlh, const struct translation *t, const struct translations_entry *e)
 {
@@ -84,10 +89,11 @@ void translations_entry_put(
 	};
 
 	conntrack_entry_put_standing(nlh, &original, &standing);
-	if (translations_entry_has_dnat(t))
+	/* Both if either: the kernel would choose a port for a side that is left out. */
+	if (translations_entry_has_dnat(t) || has_snat(t, e)) {
 		put_nat(nlh, CTA_NAT_DST, &t->tuple.server, t->tuple.server_port);
-	if (e->client_port != t->tuple.client_port || !addr_equal(e->client, &t->tuple.client))
 		put_nat(nlh, CTA_NAT_SRC, e->client, e->client_port);
+	}
 	put_seq_adj(nlh, t);
 	put_synproxy(nlh, t);
 }

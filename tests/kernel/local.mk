@@ -5,6 +5,8 @@ kernel_tests = \
 	tests/kernel/inject_test \
 	tests/kernel/conntrack_test \
 	tests/kernel/adopt_test \
+	tests/kernel/translations_test \
+	tests/kernel/protected_test \
 	tests/kernel/netns_lock_test
 check_PROGRAMS += $(kernel_tests)
 TESTS += $(kernel_tests)
@@ -29,6 +31,14 @@ tests_kernel_conntrack_test_LDADD = $(kernel_test_ldadd)
 tests_kernel_adopt_test_SOURCES = tests/kernel/adopt_test.c $(kernel_test_netns)
 tests_kernel_adopt_test_CFLAGS = $(kernel_test_cflags)
 tests_kernel_adopt_test_LDADD = $(kernel_test_ldadd)
+
+tests_kernel_translations_test_SOURCES = tests/kernel/translations_test.c $(kernel_test_netns)
+tests_kernel_translations_test_CFLAGS = $(kernel_test_cflags)
+tests_kernel_translations_test_LDADD = $(kernel_test_ldadd)
+
+tests_kernel_protected_test_SOURCES = tests/kernel/protected_test.c $(kernel_test_netns)
+tests_kernel_protected_test_CFLAGS = $(kernel_test_cflags)
+tests_kernel_protected_test_LDADD = $(kernel_test_ldadd)
 
 tests_kernel_netns_lock_test_SOURCES = tests/kernel/netns_lock_test.c $(kernel_test_netns)
 tests_kernel_netns_lock_test_CFLAGS = $(kernel_test_cflags)
