@@ -6,15 +6,13 @@
 #include "kernel/conntrack_entry.h"
 #include "kernel/sockets.h"
 
-#include <libnetfilter_conntrack/libnetfilter_conntrack_tcp.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum {
-	/* Seconds; the kernel's own defaults. */
-	TIMEOUT_ESTABLISHED = 5 * 24 * 3600,
-	TIMEOUT_HALF_CLOSED = 120,
+	TIMEOUT_HALF_CLOSED = 120, /* seconds; the kernel's own default */
 };
 
 struct adoption {
@@ -87,25 +85,12 @@ static void adopt_socket(void *arg, const struct sockets_entry *s)
 		s->state == TCP_ESTABLISHED ? a->timeout_established : TIMEOUT_HALF_CLOSED);
 }
 
-static uint32_t read_timeout_established(void)
-{
-	FILE *f = fopen("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established", "re");
-	unsigned long seconds;
-
-	if (f == NULL)
-		return TIMEOUT_ESTABLISHED;
-	if (fscanf(f, "%lu", &seconds) != 1 || seconds == 0 || seconds > INT32_MAX)
-		seconds = TIMEOUT_ESTABLISHED;
-	fclose(f);
-	return (uint32_t)seconds;
-}
-
 static int adopt_sockets(struct adoption *a)
 {
 	const uint32_t standing = 1u << TCP_ESTABLISHED | 1u << TCP_FIN_WAIT1 |
 				  1u << TCP_FIN_WAIT2 | 1u << TCP_CLOSE_WAIT;
 
-	a->timeout_established = read_timeout_established();
+	a->timeout_established = conntrack_entry_timeout_established();
 	if (sockets_dump(1u << TCP_LISTEN, note_listener, a) == -1)
 		return -1;
 	return sockets_dump(standing, adopt_socket, a);

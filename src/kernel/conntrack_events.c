@@ -6,6 +6,7 @@
 #include "kernel/netlink.h"
 
 #include <errno.h>
+#include <libnetfilter_conntrack/libnetfilter_conntrack.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_compat.h>
 #include <netinet/in.h>

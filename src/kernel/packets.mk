@@ -8,6 +8,9 @@ src_kernel_libackkernel_a_SOURCES += \
 	src/kernel/conntrack_requests.c src/kernel/conntrack_requests.h \
 	src/kernel/conntrack_events.c \
 	src/kernel/adoption.c src/kernel/adoption.h \
+	src/kernel/translations.c src/kernel/translations.h \
+	src/kernel/translations_entry.c src/kernel/translations_entry.h \
 	src/kernel/sockets.c src/kernel/sockets.h \
+	src/kernel/protected.c src/kernel/protected.h \
 	src/kernel/ifname.c src/kernel/ifname.h \
 	src/kernel/netns_lock.c src/kernel/netns_lock.h

@@ -17,8 +17,8 @@ struct translations;
  * host's rules may have changed it), `error` is 0 or an errno value: EEXIST if another connection
  * has these addresses, ENOMEM if conntrack's table is full.
  */
-typedef void (*translations_done)(void *arg, const struct translation *t,
-	const struct addr *client, uint16_t client_port, int error);
+typedef void (*translations_done)(void *arg, const struct translation *t, const struct addr *client,
+	uint16_t client_port, int error);
 
 /* `mark`: our bit. NULL with a sentence in `why`. */
 struct translations *translations_open(
@@ -40,8 +40,8 @@ struct translations_found {
 	struct tuple client_side; /* client, and what it connected to */
 	struct tuple server_side; /* the client as the server sees it, and the server */
 	bool translated;
-	uint32_t offset;    /* added to the server's sequence numbers on their way to the client */
-	bool by_ctnetlink;  /* made by a program: the kernel miswrites RSTs of the server's */
+	uint32_t offset;   /* added to the server's sequence numbers on their way to the client */
+	bool by_ctnetlink; /* made by a program: the kernel miswrites RSTs of the server's */
 	bool timestamps;
 	uint32_t ts_offset; /* subtracted from the server's TSval on its way to the client */
 };

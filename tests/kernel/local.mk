@@ -5,6 +5,9 @@ kernel_tests = \
 	tests/kernel/inject_test \
 	tests/kernel/conntrack_test \
 	tests/kernel/adopt_test \
+	tests/kernel/translations_test \
+	tests/kernel/translations_nat_test \
+	tests/kernel/protected_test \
 	tests/kernel/netns_lock_test
 check_PROGRAMS += $(kernel_tests)
 TESTS += $(kernel_tests)
@@ -13,6 +16,7 @@ kernel_test_cflags = $(AM_CFLAGS) $(NFCT_CFLAGS) $(MNL_CFLAGS) $(CMOCKA_CFLAGS)
 kernel_test_ldadd = src/kernel/libackkernel.a src/core/libackcore.a \
 	$(NFQ_LIBS) $(NFCT_LIBS) $(MNL_LIBS) $(CMOCKA_LIBS)
 kernel_test_netns = tests/kernel/netns.c tests/kernel/netns.h
+kernel_test_gateway = tests/kernel/gateway.c tests/kernel/gateway.h $(kernel_test_netns)
 
 tests_kernel_queue_test_SOURCES = tests/kernel/queue_test.c $(kernel_test_netns)
 tests_kernel_queue_test_CFLAGS = $(kernel_test_cflags)
@@ -29,6 +33,18 @@ tests_kernel_conntrack_test_LDADD = $(kernel_test_ldadd)
 tests_kernel_adopt_test_SOURCES = tests/kernel/adopt_test.c $(kernel_test_netns)
 tests_kernel_adopt_test_CFLAGS = $(kernel_test_cflags)
 tests_kernel_adopt_test_LDADD = $(kernel_test_ldadd)
+
+tests_kernel_translations_test_SOURCES = tests/kernel/translations_test.c $(kernel_test_gateway)
+tests_kernel_translations_test_CFLAGS = $(kernel_test_cflags)
+tests_kernel_translations_test_LDADD = $(kernel_test_ldadd)
+
+tests_kernel_translations_nat_test_SOURCES = tests/kernel/translations_nat_test.c $(kernel_test_gateway)
+tests_kernel_translations_nat_test_CFLAGS = $(kernel_test_cflags)
+tests_kernel_translations_nat_test_LDADD = $(kernel_test_ldadd)
+
+tests_kernel_protected_test_SOURCES = tests/kernel/protected_test.c $(kernel_test_netns)
+tests_kernel_protected_test_CFLAGS = $(kernel_test_cflags)
+tests_kernel_protected_test_LDADD = $(kernel_test_ldadd)
 
 tests_kernel_netns_lock_test_SOURCES = tests/kernel/netns_lock_test.c $(kernel_test_netns)
 tests_kernel_netns_lock_test_CFLAGS = $(kernel_test_cflags)
