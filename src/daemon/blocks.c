@@ -6,6 +6,7 @@
 #include "control/endpoint.h"
 #include "daemon/log.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,25 +56,30 @@ static bool block(struct daemon *d, const struct addr_range *range, uint32_t sec
 	return true;
 }
 
-static char *say(const char *format, const char *a, const char *b)
-{
-	char text[WHY + RANGE_TEXT];
+static char *say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-	snprintf(text, sizeof(text), format, a, b);
-	return strdup(text);
+static char *say(const char *format, ...)
+{
+	va_list args;
+	char *text;
+	int len;
+
+	va_start(args, format);
+	len = vasprintf(&text, format, args);
+	va_end(args);
+	return len < 0 ? NULL : text;
 }
 
 bool blocks_add(struct daemon *d, const struct addr_range *range, uint32_t seconds, char **message)
 {
-	char text[RANGE_TEXT], why[WHY], time[32];
+	char text[RANGE_TEXT], why[WHY];
 
 	endpoint_range_text(text, sizeof(text), range);
 	if (!block(d, range, seconds, why, sizeof(why))) {
 		*message = say("%s is not blocked: %s", text, why);
 		return false;
 	}
-	snprintf(time, sizeof(time), "%u", (unsigned)seconds);
-	*message = say("%s is blocked for %s s", text, time);
+	*message = say("%s is blocked for %u s", text, (unsigned)seconds);
 	log_notice("%s is blocked for %u s, by hand", text, (unsigned)seconds);
 	return true;
 }
@@ -85,10 +91,10 @@ bool blocks_remove(struct daemon *d, const struct addr_range *range, char **mess
 
 	endpoint_range_text(text, sizeof(text), range);
 	if (rc != 0) {
-		*message = rc > 0 ? say("%s is not blocked%s", text, "") : strdup(why);
+		*message = rc > 0 ? say("%s is not blocked", text) : say("%s", why);
 		return false;
 	}
-	*message = say("%s is not blocked any more%s", text, "");
+	*message = say("%s is not blocked any more", text);
 	log_notice("%s is not blocked any more, by hand", text);
 	return true;
 }
