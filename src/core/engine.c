@@ -238,7 +238,7 @@ static void judge_stray(
 	rule = rule_of_stray(e, in, seg, &side);
 	if (!rule || rule->mode == MODE_ACCEPT || e->drain == DRAIN_OPEN)
 		return;
-	if (in->admitted) {
+	if (in->lane == LANE_ADMITTED) {
 		adopt_established(e, rule, side, now_us, out);
 		return;
 	}

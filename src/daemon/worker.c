@@ -285,7 +285,7 @@ static bool open_queue(
 		.length = s->config->netfilter.queue_length,
 		.copy_range = COPY_RANGE,
 		.mark = s->config->netfilter.mark,
-		.admitted = which == ADMITTED,
+		.lane = which == ADMITTED ? LANE_ADMITTED : LANE_HANDSHAKES,
 	};
 
 	w->queue[which] = queue_open(&o, why, why_size);

@@ -220,14 +220,14 @@ static void step_packet(struct run *r, unsigned tuple, enum hs_side side)
 	in.on_wire = in.captured;
 	in.hook = hooks[side][where & 1];
 	in.hint = where & 2;
-	in.admitted = where & 4;
+	in.lane = where & 4 ? LANE_ADMITTED : LANE_HANDSHAKES;
 	if (number)
 		before = flow_at(r->engine->table, number)->hs;
 	engine_expect(r->engine, &in, 1);
 	engine_packet(r->engine, &in, r->now_us, &r->decision);
 	if (number)
 		check_untouched(r, tuple, &before);
-	if (in.admitted)
+	if (in.lane == LANE_ADMITTED)
 		r->shadow.tuples[tuple].joined = true;
 	shadow_check_effects(&r->decision.effects, PACKET_EFFECTS, !none_enforced(r));
 	if (none_enforced(r))

@@ -149,7 +149,7 @@ void gate_send(struct gate *g, unsigned n, const struct row *row)
 		.verify_checksum = true,
 		.hook = hook_of(g, row->from),
 		.hint = row->marked || forwarded_by_server,
-		.admitted = row->admitted,
+		.lane = row->admitted ? LANE_ADMITTED : LANE_HANDSHAKES,
 	};
 
 	in.captured = row->unreachable ? segments_write_unreachable(bytes, router(g), &spec)
