@@ -3,6 +3,7 @@ if HAVE_CMOCKA
 ruleset_tests = \
 	tests/unit/test_ranges \
 	tests/unit/test_ruleset \
+	tests/unit/test_ruleset_cookies \
 	tests/unit/test_iptables_text \
 	tests/kernel/ruleset_test
 check_PROGRAMS += $(ruleset_tests)
@@ -18,6 +19,10 @@ tests_unit_test_ranges_LDADD = $(ruleset_test_libs)
 tests_unit_test_ruleset_SOURCES = tests/unit/test_ruleset.c
 tests_unit_test_ruleset_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ruleset_LDADD = $(ruleset_test_libs)
+
+tests_unit_test_ruleset_cookies_SOURCES = tests/unit/test_ruleset_cookies.c
+tests_unit_test_ruleset_cookies_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ruleset_cookies_LDADD = $(ruleset_test_libs)
 
 tests_unit_test_iptables_text_SOURCES = tests/unit/test_iptables_text.c
 tests_unit_test_iptables_text_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
