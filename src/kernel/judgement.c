@@ -40,17 +40,6 @@ static bool is_full(const struct policy_rule *r)
 	return r->mode == MODE_GATE && r->inspect == INSPECT_FULL;
 }
 
-/*
- * Which interface a connection came in by is not seen in its replies, so rules that name one are
- * looked at for their replies only if there are any to judge: those of a gate. What such a rule
- * leaves alone is told by the connection's mark.
- */
-static bool passed_over(const struct policy_rule *r, enum chain_side side)
-{
-	return side == CHAIN_SERVER_SIDE && steps_count_lo(r) < r->interface_count &&
-	       r->mode != MODE_GATE;
-}
-
 /* All rules in the file's order, each leading to its own chain. */
 static void add_rules(struct chains *c, size_t chain, enum chain_side side)
 {
@@ -60,7 +49,7 @@ static void add_rules(struct chains *c, size_t chain, enum chain_side side)
 	for (size_t i = 0; i < p->rule_count; i++) {
 		const struct policy_rule *r = &p->rules[i];
 		struct chain_match m = steps_rule(c, r, side);
-		if (passed_over(r, side))
+		if (steps_passed_over(r, side))
 			continue;
 		if (r->mode != MODE_ACCEPT)
 			steps_goto(c, chain, m,

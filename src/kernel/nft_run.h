@@ -27,4 +27,7 @@ void nft_run_read(json_t *root, struct ruleset_found *out);
  * the chains that are at no hook. `root` NULL: there is no such table yet. */
 void nft_run_write_clearing(json_t *root, const char *table, FILE *to);
 
+/* Deletes a table, be it there or not. False with a sentence in `why`. */
+bool nft_run_delete_table(const char *table, char *why, size_t why_size);
+
 #endif

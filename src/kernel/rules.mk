@@ -12,6 +12,9 @@ src_kernel_libackkernel_a_SOURCES += \
 	src/kernel/steps.c src/kernel/steps.h \
 	src/kernel/nft_render.c src/kernel/nft_render.h \
 	src/kernel/nft_run.c src/kernel/nft_run.h \
+	src/kernel/lasting.c src/kernel/lasting.h \
+	src/kernel/lasting_blocks.c src/kernel/lasting_blocks.h \
+	src/kernel/lasting_render.c src/kernel/lasting_render.h \
 	src/kernel/ranges.c src/kernel/ranges.h \
 	src/kernel/words.c src/kernel/words.h \
 	src/kernel/survey.c

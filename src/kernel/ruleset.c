@@ -3,7 +3,10 @@
 
 #include "kernel/ruleset.h"
 
+#include "kernel/lasting.h"
+#include "kernel/lasting_render.h"
 #include "kernel/netlink.h"
+#include "kernel/nft_run.h"
 #include "kernel/ruleset_way.h"
 
 #include <errno.h>
@@ -250,6 +253,8 @@ int ruleset_purge(ruleset_exec exec, void *exec_arg, char *why, size_t why_size)
 	bool ok = true;
 	for (enum ruleset_way way = RULESET_NFTABLES; way <= RULESET_IPTABLES; way++)
 		ok &= clear_way(way, &host, why, why_size);
+	if (lasting_there())
+		ok &= nft_run_delete_table(LASTING_TABLE, why, why_size);
 	return ok ? 0 : -1;
 }
 

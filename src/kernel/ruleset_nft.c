@@ -106,18 +106,8 @@ out:
 
 static bool remove_table(const struct ruleset_host *host, char *why, size_t why_size)
 {
-	char *said;
-	char line[256];
-	/* Added first, since deleting what is not there is an error. */
-	bool ok = nft_run("add table " TABLE "\ndelete table " TABLE "\n", NFT_RUN_PLAIN, &said);
-
 	(void)host;
-	if (!ok) {
-		ruleset_first_line(line, sizeof(line), said);
-		snprintf(why, why_size, "nftables did not remove our table: %s", line);
-	}
-	free(said);
-	return ok;
+	return nft_run_delete_table(TABLE, why, why_size);
 }
 
 static bool print(const struct chains *chains, FILE *to)

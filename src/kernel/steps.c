@@ -86,6 +86,12 @@ struct chain_match steps_rule(
 	return (struct chain_match){.rule = r, .side = side, .lo = lo_of(c, r, side)};
 }
 
+bool steps_passed_over(const struct policy_rule *r, enum chain_side side)
+{
+	return side == CHAIN_SERVER_SIDE && steps_count_lo(r) < r->interface_count &&
+	       r->mode != MODE_GATE;
+}
+
 size_t steps_chain_of(const struct chains *c, const struct policy_rule *r, enum chain_of_rule chain)
 {
 	return CHAIN_OF_RULES + CHAINS_OF_RULE * (size_t)(r - c->plan->policy->rules) + chain;

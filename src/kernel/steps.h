@@ -34,6 +34,13 @@ size_t steps_count_lo(const struct policy_rule *r);
 struct chain_match steps_rule(
 	const struct chains *c, const struct policy_rule *r, enum chain_side side);
 
+/*
+ * Which interface a connection came in by is not seen in its replies, so rules that name one are
+ * looked at for their replies only if there are any to judge: those of a gate. What such a rule
+ * leaves alone is told by the connection's mark.
+ */
+bool steps_passed_over(const struct policy_rule *r, enum chain_side side);
+
 /* A rule's own chain. */
 size_t steps_chain_of(
 	const struct chains *c, const struct policy_rule *r, enum chain_of_rule chain);
