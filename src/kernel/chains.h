@@ -15,6 +15,8 @@ enum chain_id {
 	CHAIN_OUTPUT,
 	CHAIN_RAW_OUTPUT,
 	CHAIN_RAW_PREROUTING,
+	CHAIN_EARLY_INPUT, /* before the host's filter chains; only where cookies are given */
+	CHAIN_EARLY_FORWARD,
 	CHAIN_AT_HOOKS,
 
 	/* reached from those */
@@ -25,12 +27,16 @@ enum chain_id {
 	CHAIN_FULL_INPUT,
 	CHAIN_FULL_FORWARD,
 	CHAIN_FULL_OUTPUT,
+	CHAIN_PROOFS,   /* the rules for ACKs that may carry a cookie */
+	CHAIN_OWN_SYNS, /* ours to a local server */
 
 	/* to the queue; each of these twice: without bypass, and with it (+1) */
 	CHAIN_ASK,
 	CHAIN_ASK_OPEN,
 	CHAIN_ASK_SYN,
 	CHAIN_ASK_SYN_OPEN,
+	CHAIN_ASK_DNAT,
+	CHAIN_ASK_DNAT_OPEN,
 	CHAIN_ASK_SERVER,
 	CHAIN_ASK_SERVER_OPEN,
 	CHAIN_STRAYS,
@@ -40,8 +46,23 @@ enum chain_id {
 	CHAIN_REFUSED,
 	CHAIN_REFUSED_OPEN,
 
-	/* then two for each of the policy's rules: the client's side and the server's */
+	/* then three for each of the policy's rules */
 	CHAIN_OF_RULES,
+};
+
+/* A rule's own chains. */
+enum chain_of_rule {
+	CHAIN_OF_CLIENT,
+	CHAIN_OF_SERVER,
+	CHAIN_OF_PROOFS,
+	CHAINS_OF_RULE
+};
+
+/* Where in the kernel a chain is; all that it leads to is in the same place. */
+enum chain_place {
+	CHAIN_PLACE_JUDGING,
+	CHAIN_PLACE_EARLY,
+	CHAIN_PLACE_RAW
 };
 
 enum chain_action {
@@ -85,8 +106,10 @@ enum chain_lo {
 };
 enum chain_protocol {
 	CHAIN_ANY_PROTOCOL,
+	CHAIN_TCP,
 	CHAIN_NOT_TCP,
-	CHAIN_UNREACHABLE
+	CHAIN_UNREACHABLE, /* ICMP says so about a TCP connection */
+	CHAIN_TOO_BIG      /* ICMP says what size would fit */
 };
 enum chain_side {
 	CHAIN_CLIENT_SIDE,
@@ -102,8 +125,11 @@ struct chain_match {
 	enum chain_bit packet_bit;
 	enum chain_bit connection_bit;
 	enum chain_lo lo;
-	enum chain_protocol protocol; /* CHAIN_UNREACHABLE: ICMP says so about a TCP connection */
-	uint16_t per_s;               /* at most so many packets a second match */
+	enum chain_protocol protocol;
+	uint16_t per_s; /* at most so many packets a second match */
+	bool dnat;      /* the connection's destination was changed */
+	bool blocked;   /* the source is in lasting.c's sets: by nftables alone */
+	const struct ruleset_route *route; /* DNAT led by this one */
 	const struct policy_rule
 		*rule; /* its from, to, port and interface; the latter on the client's side only */
 	enum chain_side side;
@@ -140,6 +166,7 @@ enum {
 struct chain {
 	char name[CHAIN_NAME_SIZE];
 	const struct policy_rule *rule; /* NULL: belongs to none in particular */
+	enum chain_place place;
 	struct chain_step *steps;
 	size_t count;
 	bool used; /* some packet can come here */
@@ -171,5 +198,10 @@ void chain_tally_print(char out[static CHAIN_TALLY_MAX], const struct chain_tall
 /* Adds `packets` to what the comment names. Comments of others, and of older versions with other
  * words, are passed over. */
 void chain_tally_add(struct ruleset_counts *counts, const char *comment, uint64_t packets);
+
+/* Adds to each of the one what the other has. */
+void chain_counts_add(struct ruleset_counts *to, const struct ruleset_counts *from);
+/* Each becomes the higher of both: counters fall only if somebody takes their rules away. */
+void chain_counts_raise(struct ruleset_counts *of, const struct ruleset_counts *read);
 
 #endif

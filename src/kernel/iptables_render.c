@@ -94,6 +94,22 @@ static void write_conntrack(FILE *to, const struct chain_match *m)
 		fprintf(to, " --ctdir %s", m->direction == CHAIN_REPLY ? "REPLY" : "ORIGINAL");
 }
 
+/* A match of its own: with other states it would be one of them. */
+static void write_dnat(FILE *to, const struct chain_match *m)
+{
+	const struct ruleset_route *route = m->route;
+	char text[RANGES_TEXT];
+
+	if (m->dnat || route != NULL)
+		fputs(" -m conntrack --ctstate DNAT", to);
+	if (route == NULL)
+		return;
+	addr_range_print(text, &(struct addr_range){route->public_addr, route->public_addr});
+	fprintf(to, " --ctorigdst %s --ctorigdstport %u", text, route->public_port);
+	addr_range_print(text, &(struct addr_range){route->server, route->server});
+	fprintf(to, " -d %s -m tcp --dport %u", text, route->port);
+}
+
 static void write_bit(FILE *to, const char *match, enum chain_bit bit, uint32_t mask)
 {
 	if (bit != CHAIN_BIT_ANY)
@@ -105,8 +121,11 @@ static void write_protocol(struct writer *w, const struct chain_match *m)
 {
 	switch (m->protocol) {
 	case CHAIN_ANY_PROTOCOL:
-		if (m->flags_of != 0 || m->rule != NULL)
+		if (m->flags_of != 0 || m->rule != NULL || m->route != NULL)
 			fputs(" -p tcp", w->to);
+		break;
+	case CHAIN_TCP:
+		fputs(" -p tcp", w->to);
 		break;
 	case CHAIN_NOT_TCP:
 		fputs(" ! -p tcp", w->to);
@@ -114,6 +133,11 @@ static void write_protocol(struct writer *w, const struct chain_match *m)
 	case CHAIN_UNREACHABLE:
 		fputs(w->family == RANGES_IPV4 ? " -p icmp -m icmp --icmp-type 3"
 					       : " -p ipv6-icmp -m icmp6 --icmpv6-type 1",
+			w->to);
+		break;
+	case CHAIN_TOO_BIG:
+		fputs(w->family == RANGES_IPV4 ? " -p icmp -m icmp --icmp-type 3/4"
+					       : " -p ipv6-icmp -m icmp6 --icmpv6-type 2",
 			w->to);
 		break;
 	}
@@ -140,6 +164,7 @@ static void write_match(struct writer *w, const struct chain_match *m)
 		write_flags(w->to, m->flags);
 	}
 	write_conntrack(w->to, m);
+	write_dnat(w->to, m);
 	if (m->per_s != 0)
 		fprintf(w->to, " -m limit --limit %u/second --limit-burst %u", m->per_s, m->per_s);
 }
@@ -364,6 +389,12 @@ out:
 		words_free(&lists[i]);
 }
 
+static bool in_family(const struct writer *w, const struct ruleset_route *route)
+{
+	bool v4 = w->family == RANGES_IPV4;
+	return addr_is_v4(&route->server) == v4 && addr_is_v4(&route->public_addr) == v4;
+}
+
 static void write_chain(struct writer *w, const struct chain *chain)
 {
 	chain_name(w->base, chain->name);
@@ -378,6 +409,8 @@ static void write_chain(struct writer *w, const struct chain *chain)
 			write_rule_step(w, s);
 			continue;
 		}
+		if (s->match.route != NULL && !in_family(w, s->match.route))
+			continue;
 		begin_line(w, w->current);
 		write_match(w, &s->match);
 		write_last(w, s);
@@ -393,6 +426,13 @@ bool iptables_text_render(struct iptables_text *out, const struct chains *chains
 		[CHAIN_OUTPUT] = "OUTPUT",
 		[CHAIN_RAW_OUTPUT] = "OUTPUT",
 		[CHAIN_RAW_PREROUTING] = "PREROUTING",
+		[CHAIN_EARLY_INPUT] = "INPUT",
+		[CHAIN_EARLY_FORWARD] = "FORWARD",
+	};
+	static const enum chain_place places[IPTABLES_TABLES] = {
+		[IPTABLES_RAW] = CHAIN_PLACE_RAW,
+		[IPTABLES_MANGLE] = CHAIN_PLACE_EARLY,
+		[IPTABLES_SECURITY] = CHAIN_PLACE_JUDGING,
 	};
 	size_t size;
 	struct writer w = {
@@ -406,8 +446,7 @@ bool iptables_text_render(struct iptables_text *out, const struct chains *chains
 	if (w.to == NULL)
 		return false;
 	for (size_t i = 0; i < chains->count; i++) {
-		bool raw = i == CHAIN_RAW_OUTPUT || i == CHAIN_RAW_PREROUTING;
-		if (!chains->list[i].used || raw != (table == IPTABLES_RAW))
+		if (!chains->list[i].used || chains->list[i].place != places[table])
 			continue;
 		write_chain(&w, &chains->list[i]);
 		if (i < CHAIN_AT_HOOKS)

@@ -17,7 +17,12 @@
 
 const char *iptables_table_name(enum iptables_table table)
 {
-	return table == IPTABLES_RAW ? "raw" : "security";
+	static const char *const names[IPTABLES_TABLES] = {
+		[IPTABLES_RAW] = "raw",
+		[IPTABLES_MANGLE] = "mangle",
+		[IPTABLES_SECURITY] = "security",
+	};
+	return names[table];
 }
 
 static bool is_ours(const char *chain)
@@ -99,6 +104,8 @@ static void write_jumps(
 void iptables_text_write_change(FILE *to, enum iptables_table table,
 	const struct iptables_text *there, const struct iptables_text *wanted)
 {
+	if (there->chains.count + there->jumps.count + wanted->chains.count == 0)
+		return; /* a table that is not named need not exist */
 	fprintf(to, "*%s\n", iptables_table_name(table));
 	for (size_t i = 0; i < there->chains.count; i++)
 		if (!words_have(&wanted->chains, there->chains.list[i]))

@@ -9,6 +9,7 @@
 
 enum iptables_table {
 	IPTABLES_RAW,
+	IPTABLES_MANGLE,
 	IPTABLES_SECURITY,
 	IPTABLES_TABLES
 };

@@ -235,6 +235,8 @@ static enum engine_hook hook_of(uint8_t hook)
 		return HOOK_INPUT;
 	case NF_INET_LOCAL_OUT:
 		return HOOK_OUTPUT;
+	case NF_INET_PRE_ROUTING:
+		return HOOK_PREROUTING;
 	default:
 		return HOOK_FORWARD;
 	}
@@ -273,7 +275,7 @@ static bool read_message(const struct queue *q, const struct nlattr *attrs[], st
 			     (skb_info & (NFQA_SKB_CSUMNOTREADY | NFQA_SKB_GSO)) == 0;
 	p->hook = hook_of(header->hook);
 	p->hint = (m->mark & q->options.mark) != 0;
-	p->admitted = q->options.admitted;
+	p->lane = q->options.lane;
 	return true;
 }
 

@@ -17,10 +17,10 @@ enum {
 
 struct queue_options {
 	uint16_t number;
-	uint32_t length;     /* packets; at most 32768 */
-	uint32_t copy_range; /* bytes of each packet to copy; 0: all */
-	uint32_t mark;       /* our bit */
-	bool admitted;       /* its packets are of admitted flows */
+	uint32_t length;       /* packets; at most 32768 */
+	uint32_t copy_range;   /* bytes of each packet to copy; 0: all */
+	uint32_t mark;         /* our bit */
+	enum engine_lane lane; /* what its packets are */
 };
 
 /* What a batch is asked of, with the caller's argument. */

@@ -3,7 +3,10 @@
 
 #include "kernel/ruleset.h"
 
+#include "kernel/lasting.h"
+#include "kernel/lasting_render.h"
 #include "kernel/netlink.h"
+#include "kernel/nft_run.h"
 #include "kernel/ruleset_way.h"
 
 #include <errno.h>
@@ -117,9 +120,9 @@ static bool plan_ok(const struct ruleset_plan *plan, char *why, size_t why_size)
 		snprintf(why, why_size, "mark 0x%x is not exactly one bit", (unsigned)plan->mark);
 		return false;
 	}
-	if (plan->workers == 0 || plan->queue + 2 * plan->workers - 1 > UINT16_MAX) {
+	if (plan->workers == 0 || plan->queue + LANES * plan->workers - 1 > UINT16_MAX) {
 		snprintf(why, why_size, "queue numbers %u to %u do not exist", plan->queue,
-			plan->queue + 2 * plan->workers - 1);
+			plan->queue + LANES * plan->workers - 1);
 		return false;
 	}
 	for (size_t i = 0; i < plan->policy->rule_count; i++) {
@@ -140,39 +143,12 @@ static bool plan_ok(const struct ruleset_plan *plan, char *why, size_t why_size)
 	return true;
 }
 
-static void add_counts(struct ruleset_counts *to, const struct ruleset_counts *from)
-{
-	for (size_t i = 0; i < REASON_COUNT; i++) {
-		to->drops[i] += from->drops[i];
-		to->observed[i] += from->observed[i];
-	}
-	for (size_t i = 0; i < POLICY_RULES_MAX; i++)
-		to->rule_drops[i] += from->rule_drops[i];
-	to->untracked += from->untracked;
-}
-
-static uint64_t higher(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-static void keep_highest(struct ruleset_counts *of, const struct ruleset_counts *read)
-{
-	for (size_t i = 0; i < REASON_COUNT; i++) {
-		of->drops[i] = higher(of->drops[i], read->drops[i]);
-		of->observed[i] = higher(of->observed[i], read->observed[i]);
-	}
-	for (size_t i = 0; i < POLICY_RULES_MAX; i++)
-		of->rule_drops[i] = higher(of->rule_drops[i], read->rule_drops[i]);
-	of->untracked = higher(of->untracked, read->untracked);
-}
-
 /* False if there is nothing to be read. */
 static bool read_rules(struct ruleset *r, struct ruleset_found *found)
 {
 	if (r->rules < 0 || !ways[r->way]->read(&r->host, found))
 		return false;
-	keep_highest(&r->seen, &found->counts);
+	chain_counts_raise(&r->seen, &found->counts);
 	return true;
 }
 
@@ -223,7 +199,7 @@ int ruleset_apply(struct ruleset *r, const struct ruleset_plan *plan, char *why,
 	long rules = ways[r->way]->install(&r->host, chains, why, why_size);
 	if (rules >= 0) {
 		r->rules = rules;
-		add_counts(&r->folded, &r->seen);
+		chain_counts_add(&r->folded, &r->seen);
 		r->seen = (struct ruleset_counts){0};
 		if (first)
 			clear_other_way(r);
@@ -254,7 +230,7 @@ int ruleset_counts(struct ruleset *r, struct ruleset_counts *out)
 	bool known = r->rules < 0 || read_rules(r, &found);
 
 	*out = r->folded;
-	add_counts(out, &r->seen);
+	chain_counts_add(out, &r->seen);
 	return known ? 0 : -1;
 }
 
@@ -277,6 +253,8 @@ int ruleset_purge(ruleset_exec exec, void *exec_arg, char *why, size_t why_size)
 	bool ok = true;
 	for (enum ruleset_way way = RULESET_NFTABLES; way <= RULESET_IPTABLES; way++)
 		ok &= clear_way(way, &host, why, why_size);
+	if (lasting_there())
+		ok &= nft_run_delete_table(LASTING_TABLE, why, why_size);
 	return ok ? 0 : -1;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The iptables way: chains ACKGATE_... in the tables security and raw, for each family, by the
- * programs of whichever variant (nft or legacy) the host uses. Each table changes in one
+ * The iptables way: chains ACKGATE_... in the tables security, raw and mangle, for each family, by
+ * the programs of whichever variant (nft or legacy) the host uses. Each table changes in one
  * transaction; if a later one fails, those before it are changed back.
  */
 #include "config.h"
@@ -150,10 +150,11 @@ static bool list_table(const struct ruleset_host *host, enum ranges_family famil
 		save_program[family], "-c", "-t", iptables_table_name(table), NULL};
 	char *saved;
 
-	bool ok = ruleset_run_program(host, argv, NULL, &saved) == 0 &&
-		  iptables_text_parse(out, saved != NULL ? saved : "", counts);
+	int status = ruleset_run_program(host, argv, NULL, &saved);
+	bool ok = status == 0 && iptables_text_parse(out, saved != NULL ? saved : "", counts);
 	free(saved);
-	return ok;
+	/* Only cookies need mangle, and a kernel without it holds none of ours there. */
+	return ok || (table == IPTABLES_MANGLE && status > 0);
 }
 
 static bool list_everything(

@@ -41,9 +41,6 @@ extern const struct ruleset_way_ops ruleset_iptables;
 /* The first line of what a program or library said that is worth telling, without its newline. */
 void ruleset_first_line(char *out, size_t size, const char *said);
 
-/* libnftables with its output in JSON: the answer to one command without what is in sets, to be
- * freed; NULL if it fails. Used by the survey, too. */
-char *ruleset_nft_json(const char *command);
 /* Runs a program of the iptables family; its exit status, -1 if there is none such. `*output` to be
  * freed, may be NULL. */
 int ruleset_run_program(const struct ruleset_host *host, const char *const argv[],

@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include "kernel/nft_run.h"
 #include "kernel/ruleset_way.h"
 
 #include <dirent.h>
@@ -100,7 +101,7 @@ static void look_at_rule(struct survey *s, json_t *rule)
 	json_t *expr;
 
 	if (table == NULL || chain == NULL || strcmp(table, "ackgate") == 0 ||
-		strncmp(chain, "ACKGATE_", 8) == 0)
+		strcmp(table, "ackgate_lasting") == 0 || strncmp(chain, "ACKGATE_", 8) == 0)
 		return;
 	json_array_foreach(json_object_get(rule, "expr"), i, expr)
 	{
@@ -116,8 +117,7 @@ static void look_at_rule(struct survey *s, json_t *rule)
 
 static void survey_nftables(struct survey *s)
 {
-	char *text = ruleset_nft_json("list ruleset");
-	json_t *root = text != NULL ? json_loads(text, 0, NULL) : NULL;
+	json_t *root = nft_run_list("list ruleset", NFT_RUN_JSON);
 	size_t i;
 	json_t *item;
 
@@ -128,7 +128,6 @@ static void survey_nftables(struct survey *s)
 			look_at_rule(s, rule);
 	}
 	json_decref(root);
-	free(text);
 }
 
 /* A number that follows `option` in the rule, or all ones: what an option without its mask means.

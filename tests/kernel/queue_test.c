@@ -64,13 +64,14 @@ static void before_verdicts(void *arg)
 	j->before++;
 }
 
-static struct queue *open_queue(uint32_t copy_range)
+static struct queue *open_lane(uint32_t copy_range, enum engine_lane lane)
 {
 	const struct queue_options o = {
 		.number = QUEUE,
 		.length = 1024,
 		.copy_range = copy_range,
 		.mark = MARK,
+		.lane = lane,
 	};
 	char why[256] = "";
 	struct queue *q = queue_open(&o, why, sizeof(why));
@@ -78,6 +79,11 @@ static struct queue *open_queue(uint32_t copy_range)
 	if (q == NULL)
 		fail_msg("%s", why);
 	return q;
+}
+
+static struct queue *open_queue(uint32_t copy_range)
+{
+	return open_lane(copy_range, LANE_HANDSHAKES);
 }
 
 static const struct queue_calls calls = {.judge = judge, .before_verdicts = before_verdicts};
@@ -134,7 +140,7 @@ static void test_accept(void **state)
 	assert_int_equal(j.last.hook, HOOK_INPUT);
 	assert_int_equal(j.last.captured, j.last.on_wire);
 	assert_false(j.last.hint);
-	assert_false(j.last.admitted);
+	assert_int_equal(j.last.lane, LANE_HANDSHAKES);
 	assert_false(j.last.verify_checksum); /* lo leaves checksums out */
 	queue_stats(q, &stats);
 	assert_int_equal(stats.packets, j.packets);
@@ -277,6 +283,36 @@ static void test_hooks(void **state)
 	close(gate);
 }
 
+static int udp_socket(struct sockaddr_in *to)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	assert_int_not_equal(fd, -1);
+	*to = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(9)};
+	to->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	return fd;
+}
+
+/* ICMP is taken before conntrack and routing have seen it. */
+static void test_prerouting(void **state)
+{
+	int ns = netns_new();
+	struct queue *q = open_lane(128, LANE_PROOFS);
+	struct judge j = {.verdict = VERDICT_ACCEPT};
+	struct sockaddr_in to;
+	int sender = udp_socket(&to);
+
+	(void)state;
+	netns_sh("iptables -t raw -A PREROUTING -p udp -j NFQUEUE --queue-num %d", QUEUE);
+	assert_int_equal(sendto(sender, "x", 1, 0, (const struct sockaddr *)&to, sizeof(to)), 1);
+	assert_int_equal(queue_run(q, &calls, &j), 1);
+	assert_int_equal(j.last.hook, HOOK_PREROUTING);
+	assert_int_equal(j.last.lane, LANE_PROOFS);
+	queue_close(q);
+	close(sender);
+	close(ns);
+}
+
 /* A raw socket's packets are the one kind on lo that comes with a checksum, unlooked at. */
 static void test_checksum(void **state)
 {
@@ -299,16 +335,6 @@ static void test_checksum(void **state)
 	inject_close(i);
 	queue_close(q);
 	close(ns);
-}
-
-static int udp_socket(struct sockaddr_in *to)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	assert_int_not_equal(fd, -1);
-	*to = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(9)};
-	to->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	return fd;
 }
 
 /* More packets than a round takes, each with a verdict. */
@@ -475,6 +501,7 @@ int main(void)
 		cmocka_unit_test(test_hint),
 		cmocka_unit_test(test_change),
 		cmocka_unit_test(test_hooks),
+		cmocka_unit_test(test_prerouting),
 		cmocka_unit_test(test_checksum),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_copy_range),

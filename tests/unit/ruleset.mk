@@ -3,8 +3,11 @@ if HAVE_CMOCKA
 ruleset_tests = \
 	tests/unit/test_ranges \
 	tests/unit/test_ruleset \
+	tests/unit/test_ruleset_cookies \
 	tests/unit/test_iptables_text \
-	tests/kernel/ruleset_test
+	tests/unit/test_lasting \
+	tests/kernel/ruleset_test \
+	tests/kernel/lasting_test
 check_PROGRAMS += $(ruleset_tests)
 TESTS += $(ruleset_tests)
 
@@ -19,9 +22,21 @@ tests_unit_test_ruleset_SOURCES = tests/unit/test_ruleset.c
 tests_unit_test_ruleset_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ruleset_LDADD = $(ruleset_test_libs)
 
+tests_unit_test_ruleset_cookies_SOURCES = tests/unit/test_ruleset_cookies.c
+tests_unit_test_ruleset_cookies_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ruleset_cookies_LDADD = $(ruleset_test_libs)
+
 tests_unit_test_iptables_text_SOURCES = tests/unit/test_iptables_text.c
 tests_unit_test_iptables_text_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_iptables_text_LDADD = $(ruleset_test_libs)
+
+tests_unit_test_lasting_SOURCES = tests/unit/test_lasting.c
+tests_unit_test_lasting_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_lasting_LDADD = $(ruleset_test_libs)
+
+tests_kernel_lasting_test_SOURCES = tests/kernel/lasting_test.c tests/kernel/netns.c tests/kernel/netns.h
+tests_kernel_lasting_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_kernel_lasting_test_LDADD = $(ruleset_test_libs)
 
 tests_kernel_ruleset_test_SOURCES = tests/kernel/ruleset_test.c tests/kernel/netns.c tests/kernel/netns.h
 tests_kernel_ruleset_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

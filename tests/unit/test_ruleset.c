@@ -62,8 +62,20 @@ static const struct scenario scenarios[] = {
 		.nft.has =
 			{
 				"type filter hook forward priority 50",
-				"meta mark & 0x40000000 == 0x40000000 tcp flags & (rst) == rst "
-				"notrack\n",
+				/* what we inject, but for our own SYNs */
+				"chain raw_output {\n"
+				"\t\ttype filter hook output priority -300; policy accept;\n"
+				"\t\tmeta mark & 0x40000000 == 0x40000000 tcp flags & (syn) == 0x0 "
+				"notrack\n"
+				"\t\tmeta mark & 0x40000000 == 0x40000000 tcp flags & (syn | ack) "
+				"== "
+				"syn | ack notrack\n"
+				"\t\ticmp type destination-unreachable icmp code frag-needed meta "
+				"mark & "
+				"0x40000000 == 0x40000000 notrack\n"
+				"\t\ticmpv6 type packet-too-big meta mark & 0x40000000 == "
+				"0x40000000 "
+				"notrack\n\t}\n",
 				"meta mark & 0x40000000 == 0x40000000 tcp flags & (syn) == 0x0 "
 				"goto admit\n",
 				"ct mark & 0x40000000 == 0x40000000 tcp flags & (syn) == 0x0 "
@@ -79,7 +91,7 @@ static const struct scenario scenarios[] = {
 				"\"ackgate:drop:bad_flags:0\"",
 				"ct state new counter drop comment \"ackgate:drop:no_flow:0\"",
 			},
-		.nft.lacks = {"full_", "goto pass", "refused", "5201"},
+		.nft.lacks = {"full_", "goto pass", "refused", "5201", "early", "ask_dnat"},
 		.iptables.has =
 			{
 				"-A ACKGATE_INPUT -p tcp -m multiport --dports 80,443 -g "
@@ -94,9 +106,12 @@ static const struct scenario scenarios[] = {
 				"-A ACKGATE_ICMP_ERRORS -p ipv6-icmp -m icmp6 --icmpv6-type 1 ",
 				"-A PREROUTING -j ACKGATE_RAW_PREROUTING\n",
 				"-A ACKGATE_RAW_OUTPUT -p tcp -m mark --mark 0x40000000/0x40000000 "
-				"-m tcp --tcp-flags RST RST -j CT --notrack\n",
+				"-m tcp --tcp-flags SYN NONE -j CT --notrack\n",
+				"-A ACKGATE_RAW_PREROUTING -p tcp -i lo -m mark --mark "
+				"0x40000000/0x40000000 -m tcp --tcp-flags SYN,ACK SYN,ACK -j CT "
+				"--notrack\n",
 			},
-		.iptables.lacks = {"ACKGATE_FULL", "ACKGATE_PASS"},
+		.iptables.lacks = {"ACKGATE_FULL", "ACKGATE_PASS", "mangle"},
 	},
 	{
 		.name = "on_failure = open, several workers",
@@ -396,7 +411,8 @@ static void plans_that_make_no_sense_are_refused(void **state)
 	const struct ruleset_plan plans[] = {
 		{.policy = &none, .queue = 1, .workers = 1, .mark = 3},
 		{.policy = &none, .queue = 1, .workers = 0, .mark = 1},
-		{.policy = &none, .queue = 65534, .workers = 2, .mark = 1},
+		{.policy = &none, .queue = 65533, .workers = 1, .mark = 1}, /* four each */
+		{.policy = &none, .queue = 65529, .workers = 2, .mark = 1},
 		{.policy = &quoting, .queue = 1, .workers = 1, .mark = 1},
 	};
 	FILE *nowhere = fopen("/dev/null", "w");
@@ -405,6 +421,8 @@ static void plans_that_make_no_sense_are_refused(void **state)
 	assert_non_null(nowhere);
 	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++)
 		assert_int_equal(ruleset_print(RULESET_NFTABLES, &plans[i], nowhere), -1);
+	const struct ruleset_plan last = {.policy = &none, .queue = 65528, .workers = 2, .mark = 1};
+	assert_int_equal(ruleset_print(RULESET_NFTABLES, &last, nowhere), 0);
 	fclose(nowhere);
 }
 

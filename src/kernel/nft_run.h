@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* libnftables, one command or one transaction at a time, and what it says. */
+#ifndef ACKGATE_KERNEL_NFT_RUN_H
+#define ACKGATE_KERNEL_NFT_RUN_H
+
+#include "kernel/ruleset_way.h"
+
+#include <jansson.h>
+
+enum nft_run_how {
+	NFT_RUN_PLAIN,
+	NFT_RUN_DRY,          /* the kernel looks at it, and none of it is ever in force */
+	NFT_RUN_JSON,         /* without what is in sets, which may be huge */
+	NFT_RUN_JSON_ELEMENTS /* with it */
+};
+
+/* True if the command succeeded. What it says goes to *said, to be freed. */
+bool nft_run(const char *command, enum nft_run_how how, char **said);
+/* A dry run; *forbidden: it failed for want of privilege. */
+bool nft_run_trial(const char *rules, bool *forbidden);
+/* "list ..." as JSON, to be freed; NULL if it fails. */
+json_t *nft_run_list(const char *command, enum nft_run_how how);
+
+/* Counts a listed table's rules, and what their comments tally. */
+void nft_run_read(json_t *root, struct ruleset_found *out);
+/* Writes what takes away of a listed table whatever its next filling is not to meet: all rules, and
+ * the chains that are at no hook. `root` NULL: there is no such table yet. */
+void nft_run_write_clearing(json_t *root, const char *table, FILE *to);
+
+/* Deletes a table, be it there or not. False with a sentence in `why`. */
+bool nft_run_delete_table(const char *table, char *why, size_t why_size);
+
+#endif
