@@ -136,17 +136,24 @@ static bool check_ack(const struct engine *e, const struct learned_server *serve
 	       (ack->data_len <= 1 && check_isn(e, server, ack->seq, ack, s, o));
 }
 
-/* A cookie can only be one where some were sent: within two epochs, or before this process was
- * there, or by another gate. */
-static bool may_be_cookie(const struct engine *e, const struct policy_rule *rule, uint64_t now_us)
+/* Whether this process has sent a cookie for the rule that is still good. */
+static bool has_sent(const struct engine *e, const struct policy_rule *rule, uint64_t now_us)
 {
 	uint64_t sent = engine_shared_cookie_sent(e->shared, rule->slot);
+
+	return sent && now_us - sent < 2 * (uint64_t)e->policy->cookie_rotation * 1000000;
+}
+
+/* An ACK can only carry a cookie where some were sent: by this process, by one before it, or by
+ * another gate. */
+static bool may_be_cookie(const struct engine *e, const struct policy_rule *rule, uint64_t now_us)
+{
 	uint64_t lasts = 2 * (uint64_t)e->policy->cookie_rotation * 1000000;
 
 	if (!e->can_translate || !policy_gives_cookies(rule))
 		return false;
 	return e->policy->cookies_shared || now_us - e->started_us < lasts ||
-	       (sent && now_us - sent < lasts);
+	       has_sent(e, rule, now_us);
 }
 
 static bool may_guess(struct engine *e, const struct policy_rule *rule, const struct addr *client,
@@ -245,9 +252,7 @@ void engine_prove(
 	learned_find(e->shared->learned, &ack->dst, ack->dst_port, &server);
 	if (!may_guess(e, rule, &ack->src, now_us, false) ||
 		!check_ack(e, &server, ack, &subject, &options)) {
-		may_guess(e, rule, &ack->src, now_us, true);
-		e->counters.cookies_refused++;
-		refuse(e, rule, REASON_bad_cookie, CAUSE_NONE, out);
+		refuse_guess(e, rule, now_us, out);
 		return;
 	}
 	e->counters.started++;
