@@ -1,4 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+noinst_PROGRAMS += tests/lab/flood tests/lab/dial
+tests_lab_flood_SOURCES = tests/lab/flood.c tests/lab/arguments.c tests/lab/arguments.h
+tests_lab_dial_SOURCES = tests/lab/dial.c tests/lab/arguments.c tests/lab/arguments.h
+tests_lab_dial_LDADD = -lm
+
 EXTRA_DIST += build-aux/deps tests/fuzz/run \
 	tests/lint/format tests/lint/headers tests/lint/layers tests/lint/scripts tests/lint/source \
 	tests/lab/conftest.py tests/lab/demo.py tests/lab/firewalls.py tests/lab/gate.py tests/lab/netns.py \
