@@ -237,6 +237,17 @@ static void refuse(struct engine *e, const struct policy_rule *rule, enum reason
 	engine_refuse(e, rule, reason, cause, &t, out);
 }
 
+/* Where no cookie is known to have been sent, it is no more than a stray. */
+static void refuse_guess(
+	struct engine *e, const struct policy_rule *rule, uint64_t now_us, struct decision *out)
+{
+	bool sent = has_sent(e, rule, now_us);
+
+	may_guess(e, rule, &out->segment.src, now_us, true);
+	e->counters.cookies_refused += sent;
+	refuse(e, rule, sent ? REASON_bad_cookie : REASON_no_flow, CAUSE_NONE, out);
+}
+
 void engine_prove(
 	struct engine *e, const struct policy_rule *rule, uint64_t now_us, struct decision *out)
 {
