@@ -88,6 +88,7 @@ bool cookies_open(struct daemon *d, char *why, size_t why_size)
 
 void cookies_close(struct daemon *d)
 {
+	hold_close(d->hold);
 	lasting_close(d->lasting);
 	protected_close(d->protected);
 	translations_close(d->translations);
@@ -107,8 +108,27 @@ void cookies_plan(const struct daemon *d, const struct config *c, struct ruleset
 	plan->route_count = d->route_count;
 }
 
+/* Against others' flushes; on older kernels they are mended as everything else is, if too late for
+ * some connections. */
+static void follow_hold(struct daemon *d, bool wanted)
+{
+	if (wanted && !d->hold_tried) {
+		d->hold = hold_open();
+		d->hold_tried = true;
+		if (!d->hold)
+			log_info("connections of cookies may stall if somebody flushes nftables' "
+				 "rules: this kernel can't hold a table (%s)",
+				strerror(errno));
+	} else if (!wanted) {
+		hold_close(d->hold);
+		d->hold = NULL;
+		d->hold_tried = false;
+	}
+}
+
 int cookies_apply(struct daemon *d, const struct config *c, char *why, size_t why_size)
 {
+	follow_hold(d, translates(d, c));
 	return lasting_apply(d->lasting, &c->policy, translates(d, c), why, why_size);
 }
 

@@ -9,6 +9,7 @@
 #include "daemon/helper.h"
 #include "daemon/worker.h"
 #include "kernel/conntrack.h"
+#include "kernel/hold.h"
 #include "kernel/lasting.h"
 #include "kernel/protected.h"
 #include "kernel/ruleset.h"
@@ -57,6 +58,8 @@ struct daemon {
 
 	/* cookies.c */
 	struct lasting *lasting;
+	struct hold *hold; /* while anything is translated; NULL: this kernel can't */
+	bool hold_tried;
 	struct translations *translations;
 	uint8_t secret[COOKIE_SECRET];
 	bool can_translate;

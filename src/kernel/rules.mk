@@ -12,6 +12,7 @@ src_kernel_libackkernel_a_SOURCES += \
 	src/kernel/steps.c src/kernel/steps.h \
 	src/kernel/nft_render.c src/kernel/nft_render.h \
 	src/kernel/nft_run.c src/kernel/nft_run.h \
+	src/kernel/hold.c src/kernel/hold.h \
 	src/kernel/lasting.c src/kernel/lasting.h \
 	src/kernel/lasting_blocks.c src/kernel/lasting_blocks.h \
 	src/kernel/lasting_render.c src/kernel/lasting_render.h \
