@@ -5,7 +5,8 @@
  *
  * INVALID segments are not translated and must go nowhere. Their drop comes behind the judging
  * chains, as a net under them: those name the reasons, and are gone when the daemon is. What may
- * belong to a handshake passes it: SYN-ACKs, and the RSTs that answer them.
+ * belong to a handshake passes it: SYN-ACKs, and the RSTs that answer them. (The judging chains are
+ * at 50, but iptables on nf_tables has its table "security" at 150.)
  */
 #include "config.h"
 
@@ -135,9 +136,9 @@ static void write_chains(struct nft_render *w, struct lasting_parts parts)
 	static const char *const hooks[LASTING_AT_HOOKS] = {
 		[LASTING_BLOCKED_INPUT] = "input priority 49",
 		[LASTING_BLOCKED_FORWARD] = "forward priority 49",
-		[LASTING_INVALID_INPUT] = "input priority 60",
-		[LASTING_INVALID_FORWARD] = "forward priority 60",
-		[LASTING_INVALID_OUTPUT] = "output priority 60",
+		[LASTING_INVALID_INPUT] = "input priority 160",
+		[LASTING_INVALID_FORWARD] = "forward priority 160",
+		[LASTING_INVALID_OUTPUT] = "output priority 160",
 	};
 
 	for (size_t i = 0; i < LASTING_CHAINS; i++) {

@@ -83,7 +83,7 @@ static void blocked_sources_are_dropped_where_rules_judge(void **state)
 		"\t\ttcp dport { 80 } counter drop comment \"ackgate:drop:blocked:2\"\n"
 		"\t\tcounter drop comment \"ackgate:drop:blocked:3\"\n\t}\n",
 	};
-	static const char *const lacks[LINES] = {"synproxy", "invalid_", "priority 60"};
+	static const char *const lacks[LINES] = {"synproxy", "invalid_", "priority 160"};
 
 	(void)state;
 	check(&policy, false, has, lacks);
@@ -114,12 +114,12 @@ static void what_is_not_translated_goes_nowhere(void **state)
 	static const char *const has[LINES] = {
 		"\tsynproxy translation {\n\t\tmss 1460\n\t\twscale 7\n\t\ttimestamp "
 		"sack-perm\n\t}\n",
-		"type filter hook input priority 60; policy accept;\n"
+		"type filter hook input priority 160; policy accept;\n"
 		"\t\tiifname \"lo\" return\n"
 		"\t\tmeta l4proto tcp ct state invalid goto invalid_clients\n",
-		"type filter hook forward priority 60; policy accept;\n"
+		"type filter hook forward priority 160; policy accept;\n"
 		"\t\tmeta l4proto tcp ct state invalid goto invalid_either\n",
-		"type filter hook output priority 60; policy accept;\n"
+		"type filter hook output priority 160; policy accept;\n"
 		"\t\toifname \"lo\" return\n"
 		"\t\tmeta l4proto tcp ct state invalid goto invalid_servers\n",
 		"chain invalid_clients {\n"
