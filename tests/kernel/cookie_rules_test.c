@@ -299,15 +299,15 @@ static void test_syns_by_dnat(void **state)
 {
 	struct gate g;
 	struct seen seen[LANES] = {0};
-	const struct ruleset_route route = {.server = netns_addr("10.1.0.1"),
-		.port = PORT,
-		.public_addr = netns_addr("192.0.2.1"),
-		.public_port = PUBLIC_PORT};
+	const struct ruleset_route known[] = {
+		{netns_addr("10.1.0.1"), netns_addr("192.0.2.1"), PORT, PUBLIC_PORT},
+		{netns_addr("fd00::1"), netns_addr("fd00::2"), PORT, PUBLIC_PORT},
+	};
 	struct ruleset_plan plan = translating;
 
 	(void)state;
-	plan.routes = &route;
-	plan.route_count = 1;
+	plan.routes = known;
+	plan.route_count = 2;
 	g = open_gate(&plan);
 	netns_sh("iptables -t nat -A PREROUTING -d 192.0.2.0/24 -p tcp -j DNAT --to 10.1.0.1:%d",
 		PORT);
@@ -408,6 +408,78 @@ static void test_the_kernel_takes_the_text(void **state)
 	unlink(name);
 }
 
+/* Nothing but the object is gone. */
+static void test_the_watch_hears_of_translation(void **state)
+{
+	struct gate g = open_gate(&translating);
+	struct lasting *l = lasting_open();
+	struct pollfd watch = {.fd = ruleset_watch_fd(g.ruleset), .events = POLLIN};
+	char why[WHY];
+
+	(void)state;
+	assert_int_not_equal(watch.fd, -1);
+	assert_int_equal(lasting_apply(l, &policy, true, why, sizeof(why)), 0);
+	ruleset_watch_read(g.ruleset);
+	assert_int_equal(poll(&watch, 1, 0), 0);
+	netns_sh("nft delete synproxy inet ackgate_lasting translation");
+	assert_int_equal(poll(&watch, 1, 1000), 1);
+	assert_true(ruleset_watch_read(g.ruleset));
+	assert_true(ruleset_intact(g.ruleset));
+	assert_false(lasting_intact(l));
+	assert_int_equal(lasting_remove(l, false, why, sizeof(why)), 0);
+	lasting_close(l);
+	close_gate(&g);
+}
+
+static void listen_to(void *arg, const char *sentence)
+{
+	unsigned *said = arg;
+
+	*said += strstr(sentence, "clients' answers to SYN cookies") != NULL;
+}
+
+static unsigned warnings(struct gate *g)
+{
+	unsigned said = 0;
+
+	ruleset_survey(g->ruleset, MARK, listen_to, &said);
+	return said;
+}
+
+/* Where proofs would never come to us. */
+static void test_survey(void **state)
+{
+	static const char *const harmless[] = {
+		"iptables -t mangle -A PREROUTING -p tcp --syn -m conntrack --ctstate NEW -j DROP",
+		"iptables -A INPUT -m conntrack --ctstate INVALID -j DROP",
+		"nft add table inet a; nft add chain inet a f '{type filter hook forward priority "
+		"0;}'; nft add rule inet a f ct state invalid drop",
+		"nft add table inet b; nft add chain inet b p '{type filter hook prerouting "
+		"priority 0;}'; nft add rule inet b p tcp dport 1 ct state new drop",
+	};
+	static const char *const harmful[] = {
+		"iptables -t mangle -A PREROUTING -m conntrack --ctstate INVALID -j DROP",
+		"iptables -t mangle -A PREROUTING -p tcp ! --syn -m conntrack --ctstate NEW -j "
+		"DROP",
+		"nft add rule inet b p ct state invalid,untracked drop",
+		"nft add rule inet b p 'ct state new tcp flags & (fin|syn|rst|ack) != syn drop'",
+	};
+	struct gate g = open_gate(&translating);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
+		netns_sh("%s", harmless[i]);
+	assert_int_equal(warnings(&g), 0);
+	for (size_t i = 0; i < sizeof(harmful) / sizeof(harmful[0]); i++) {
+		netns_sh("%s", harmful[i]);
+		assert_int_equal(warnings(&g), 1);
+		netns_sh("iptables -t mangle -F PREROUTING; nft flush chain inet b p");
+		apply(&g, &translating);
+		assert_int_equal(warnings(&g), 0);
+	}
+	close_gate(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +492,8 @@ int main(void)
 		cmocka_unit_test(test_syns_by_dnat),
 		cmocka_unit_test(test_what_is_not_translated),
 		cmocka_unit_test(test_the_kernel_takes_the_text),
+		cmocka_unit_test(test_the_watch_hears_of_translation),
+		cmocka_unit_test(test_survey),
 	};
 
 	netns_require();
