@@ -25,8 +25,8 @@ const char *lasting_cannot_block(const struct lasting *l);
  * Puts in or changes what the policy needs, atomically: translation if `translate`, blocks if the
  * kernel can. Blocks that stand stay. -1 with a sentence in `why`; all is as it was then.
  */
-int lasting_apply(struct lasting *l, const struct policy *policy, bool translate, char *why,
-	size_t why_size);
+int lasting_apply(
+	struct lasting *l, const struct policy *policy, bool translate, char *why, size_t why_size);
 
 /* Takes everything away, or all but what translation needs. */
 int lasting_remove(struct lasting *l, bool keep_translation, char *why, size_t why_size);

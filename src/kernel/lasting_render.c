@@ -5,7 +5,8 @@
  *
  * INVALID segments are not translated and must go nowhere. Their drop comes behind the judging
  * chains, as a net under them: those name the reasons, and are gone when the daemon is. What may
- * belong to a handshake passes it: SYN-ACKs, and the RSTs that answer them.
+ * belong to a handshake passes it: SYN-ACKs, and the RSTs that answer them. (The judging chains are
+ * at 50, but iptables on nf_tables has its table "security" at 150.)
  */
 #include "config.h"
 

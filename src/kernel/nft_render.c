@@ -14,6 +14,7 @@ struct selection {
 	const char *family; /* "ip", "ip6"; NULL: both at once */
 	struct addr_ranges from;
 	struct addr_ranges to;
+	const char *set; /* a match of a set; behind what is cheaper */
 };
 
 static void write_flags(FILE *to, uint8_t flags, const char *between)
@@ -195,6 +196,8 @@ static void write_line(struct nft_render *w, const struct chain_step *s, const c
 	write_match(w, &s->match);
 	if (s->match.rule != NULL)
 		write_rule_match(w, &s->match, selection);
+	if (selection != NULL && selection->set != NULL)
+		fputs(selection->set, w->to);
 	if (s->match.per_s != 0)
 		fprintf(w->to, "limit rate %u/second burst %u packets ", s->match.per_s,
 			s->match.per_s);
@@ -253,9 +256,6 @@ static bool write_each_family(struct nft_render *w, const struct chain_step *s)
 	} else if (s->match.protocol == CHAIN_TOO_BIG) {
 		v4 = "icmp type destination-unreachable icmp code frag-needed ";
 		v6 = "icmpv6 type packet-too-big ";
-	} else if (s->match.blocked) {
-		v4 = "ip saddr @block4 ";
-		v6 = "ip6 saddr @block6 ";
 	} else {
 		return false;
 	}
@@ -272,6 +272,9 @@ static void write_step(struct nft_render *w, const struct chain_step *s)
 		return;
 	if (s->match.route != NULL) {
 		write_route_step(w, s);
+	} else if (s->match.blocked) {
+		write_line(w, s, "", &(struct selection){.set = "ip saddr @block4 "});
+		write_line(w, s, "", &(struct selection){.set = "ip6 saddr @block6 "});
 	} else if (r != NULL && (r->from_count > 0 || r->to_count > 0)) {
 		write_rule_step(w, s, RANGES_IPV4);
 		write_rule_step(w, s, RANGES_IPV6);

@@ -272,6 +272,7 @@ static bool takes_away(const struct nlmsghdr *nlh)
 	case NFT_MSG_DELTABLE:
 	case NFT_MSG_DELCHAIN:
 	case NFT_MSG_DELRULE:
+	case NFT_MSG_DELOBJ: /* translation's */
 		return true;
 	default:
 		return false;

@@ -30,7 +30,7 @@ struct ruleset_route {
 struct ruleset_plan {
 	const struct policy *policy;
 	uint16_t queue; /* the first of LANES * workers numbers: those of lane L begin at queue + L
-			   * workers */
+			 * workers */
 	unsigned workers;
 	uint32_t mark;  /* one bit, of packet and connection marks */
 	bool fail_open; /* new handshakes pass while nobody reads the queue */

@@ -19,6 +19,7 @@ enum finding {
 	FOUND_SYNPROXY,
 	FOUND_MARK,
 	FOUND_ZONE,
+	FOUND_STRAYS,
 	FINDINGS
 };
 
@@ -93,7 +94,74 @@ static void look_at_mangle(struct survey *s, json_t *mangle, const char *table, 
 		note(s, FOUND_MARK, "nftables", table, chain);
 }
 
-static void look_at_rule(struct survey *s, json_t *rule)
+/* Base chains at prerouting, by the names that their rules give. */
+static bool at_prerouting(json_t *root, json_t *rule)
+{
+	static const char *const keys[] = {"family", "table"};
+	size_t i;
+	json_t *item;
+
+	json_array_foreach(json_object_get(root, "nftables"), i, item)
+	{
+		json_t *chain = json_object_get(item, "chain");
+		const char *hook = json_string_value(json_object_get(chain, "hook"));
+		if (hook == NULL || strcmp(hook, "prerouting") != 0 ||
+			!json_equal(json_object_get(chain, "name"), json_object_get(rule, "chain")))
+			continue;
+		bool same = true;
+		for (size_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++)
+			same &= json_equal(
+				json_object_get(chain, keys[k]), json_object_get(rule, keys[k]));
+		if (same)
+			return true;
+	}
+	return false;
+}
+
+/* "invalid", ["invalid", "new"], or {"set": [...]} of such. */
+static bool names_state(json_t *right, const char *state)
+{
+	size_t i;
+	json_t *one;
+
+	if (json_is_string(right))
+		return strcmp(json_string_value(right), state) == 0;
+	if (json_is_object(right))
+		return names_state(json_object_get(right, "set"), state);
+	json_array_foreach(right, i, one) if (names_state(one, state)) return true;
+	return false;
+}
+
+static bool is_key(json_t *of, const char *kind, const char *name, const char *value)
+{
+	const char *key = json_string_value(json_object_get(json_object_get(of, kind), name));
+	return key != NULL && strcmp(key, value) == 0;
+}
+
+/* INVALID, or NEW without being a SYN: an ACK that answers a cookie is either. */
+static bool drops_strays(json_t *rule)
+{
+	bool invalid = false, new = false, flags = false, drop = false;
+	size_t i;
+	json_t *expr;
+
+	json_array_foreach(json_object_get(rule, "expr"), i, expr)
+	{
+		json_t *match = json_object_get(expr, "match");
+		json_t *left = json_object_get(match, "left");
+		json_t *masked = json_array_get(json_object_get(left, "&"), 0);
+		if (is_key(left, "ct", "key", "state")) {
+			invalid |= names_state(json_object_get(match, "right"), "invalid");
+			new |= names_state(json_object_get(match, "right"), "new");
+		}
+		flags |= is_key(left, "payload", "field", "flags") ||
+			 is_key(masked, "payload", "field", "flags");
+		drop |= json_object_get(expr, "drop") != NULL;
+	}
+	return drop && (invalid || (new &&flags));
+}
+
+static void look_at_rule(struct survey *s, json_t *root, json_t *rule)
 {
 	const char *table = json_string_value(json_object_get(rule, "table"));
 	const char *chain = json_string_value(json_object_get(rule, "chain"));
@@ -113,6 +181,8 @@ static void look_at_rule(struct survey *s, json_t *rule)
 		if (mangle != NULL)
 			look_at_mangle(s, mangle, table, chain);
 	}
+	if (drops_strays(rule) && at_prerouting(root, rule))
+		note(s, FOUND_STRAYS, "nftables", table, chain);
 }
 
 static void survey_nftables(struct survey *s)
@@ -125,7 +195,7 @@ static void survey_nftables(struct survey *s)
 	{
 		json_t *rule = json_object_get(item, "rule");
 		if (rule != NULL)
-			look_at_rule(s, rule);
+			look_at_rule(s, root, rule);
 	}
 	json_decref(root);
 }
@@ -166,6 +236,20 @@ static bool rule_writes_bit(const char *rule, uint32_t mark)
 	return does_harm(fate_of_set(rule, mark), true);
 }
 
+static bool line_drops_strays(const char *chain, const char *rule)
+{
+	static const char option[] = "--ctstate ";
+	static const char not_syn[] = "! --tcp-flags FIN,SYN,RST,ACK SYN";
+	const char *at = strstr(rule, option);
+	char states[64] = "";
+
+	if (at == NULL || strcmp(chain, "PREROUTING") != 0 || strstr(rule, " -j DROP") == NULL)
+		return false;
+	sscanf(at + strlen(option), "%63s", states);
+	return strstr(states, "INVALID") != NULL ||
+	       (strstr(states, "NEW") != NULL && strstr(rule, not_syn) != NULL);
+}
+
 static void look_at_line(struct survey *s, const char *tool, const char *table, const char *rule)
 {
 	char chain[64];
@@ -178,6 +262,8 @@ static void look_at_line(struct survey *s, const char *tool, const char *table, 
 		note(s, FOUND_SYNPROXY, tool, table, chain);
 	if (strstr(rule, " -j CT ") != NULL && strstr(rule, " --zone") != NULL)
 		note(s, FOUND_ZONE, tool, table, chain);
+	if (line_drops_strays(chain, rule))
+		note(s, FOUND_STRAYS, tool, table, chain);
 	if (rule_writes_bit(rule, s->mark))
 		note(s, FOUND_MARK, tool, table, chain);
 }
@@ -257,6 +343,8 @@ void ruleset_survey(
 			"writes the gate's bit of a mark: mask it, or change [netfilter] mark",
 		[FOUND_ZONE] =
 			"uses conntrack zones: the gate can't tell connections in them apart",
+		[FOUND_STRAYS] = "drops segments of no connection before the gate sees them: "
+				 "clients' answers to SYN cookies are such",
 	};
 	struct survey s = {.mark = mark};
 	char sentence[SENTENCE], more[32];

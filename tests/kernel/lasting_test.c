@@ -241,6 +241,13 @@ static void test_what_others_take_is_missed(void **state)
 		     "nft delete set inet ackgate_lasting block4");
 }
 
+static int no_program(void *arg, const char *const argv[], const char *input, char **output)
+{
+	(void)arg, (void)argv, (void)input;
+	*output = NULL;
+	return -1;
+}
+
 static void test_translation_is_kept(void **state)
 {
 	char why[WHY];
@@ -268,13 +275,6 @@ static void test_translation_is_kept(void **state)
 	assert_int_equal(lasting_remove(l, true, why, sizeof(why)), 0);
 	assert_false(lasting_there());
 	lasting_close(l);
-}
-
-static int no_program(void *arg, const char *const argv[], const char *input, char **output)
-{
-	(void)arg, (void)argv, (void)input;
-	*output = NULL;
-	return -1;
 }
 
 static void test_purged(void **state)

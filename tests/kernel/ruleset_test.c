@@ -5,6 +5,7 @@
 
 #include "kernel/ruleset.h"
 #include "netns.h"
+#include "run_program.h"
 
 #include <poll.h>
 #include <setjmp.h>
@@ -12,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/wait.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -21,7 +22,6 @@ enum {
 	WHY = 1000,
 	PORT = 8080,
 	MARK = 0x40000000,
-	NO_SUCH_PROGRAM = 127,
 };
 
 /* A program that refuses whatever it is told, to be put in some other's place. */
@@ -30,32 +30,10 @@ static const char *refusing;
 static int exec_program(void *arg, const char *const argv[], const char *input, char **output)
 {
 	static const char *const refusal[] = {"false", NULL};
-	char name[] = "/tmp/ackgate-ruleset-XXXXXX";
-	char command[256];
-	size_t len = 0, size;
-	int status, in = mkstemp(name);
 
-	(void)arg;
-	assert_int_not_equal(in, -1);
-	if (input != NULL)
-		assert_int_equal(write(in, input, strlen(input)), strlen(input));
-	close(in);
 	if (refusing != NULL && strcmp(argv[0], refusing) == 0)
 		argv = refusal;
-	for (; *argv != NULL; argv++)
-		len += (size_t)snprintf(command + len, sizeof(command) - len, "%s ", *argv);
-	snprintf(command + len, sizeof(command) - len, "<%s 2>&1", name);
-
-	FILE *from = popen(command, "re");
-	assert_non_null(from);
-	FILE *to = open_memstream(output, &size);
-	assert_non_null(to);
-	for (int c = fgetc(from); c != EOF; c = fgetc(from))
-		fputc(c, to);
-	fclose(to);
-	status = pclose(from);
-	unlink(name);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : NO_SUCH_PROGRAM;
+	return run_program(arg, argv, input, output);
 }
 
 static const char lo[][POLICY_IFNAME] = {"lo"};

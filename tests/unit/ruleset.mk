@@ -7,7 +7,8 @@ ruleset_tests = \
 	tests/unit/test_iptables_text \
 	tests/unit/test_lasting \
 	tests/kernel/ruleset_test \
-	tests/kernel/lasting_test
+	tests/kernel/lasting_test \
+	tests/kernel/cookie_rules_test
 check_PROGRAMS += $(ruleset_tests)
 TESTS += $(ruleset_tests)
 
@@ -38,7 +39,13 @@ tests_kernel_lasting_test_SOURCES = tests/kernel/lasting_test.c tests/kernel/net
 tests_kernel_lasting_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_kernel_lasting_test_LDADD = $(ruleset_test_libs)
 
-tests_kernel_ruleset_test_SOURCES = tests/kernel/ruleset_test.c tests/kernel/netns.c tests/kernel/netns.h
+tests_kernel_cookie_rules_test_SOURCES = tests/kernel/cookie_rules_test.c tests/kernel/netns.c tests/kernel/netns.h \
+	tests/kernel/forge.c tests/kernel/forge.h tests/kernel/run_program.c tests/kernel/run_program.h
+tests_kernel_cookie_rules_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_kernel_cookie_rules_test_LDADD = $(ruleset_test_libs)
+
+tests_kernel_ruleset_test_SOURCES = tests/kernel/ruleset_test.c tests/kernel/netns.c tests/kernel/netns.h \
+	tests/kernel/run_program.c tests/kernel/run_program.h
 tests_kernel_ruleset_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_kernel_ruleset_test_LDADD = $(ruleset_test_libs)
 endif

@@ -70,13 +70,13 @@ static void blocked_sources_are_dropped_where_rules_judge(void **state)
 		"chain blocked_input {\n"
 		"\t\ttype filter hook input priority 49; policy accept;\n"
 		"\t\tiifname \"lo\" return\n"
-		"\t\tip saddr @block4 meta l4proto tcp ct direction original goto blocked\n"
-		"\t\tip6 saddr @block6 meta l4proto tcp ct direction original goto blocked\n"
-		"\t\tip saddr @block4 meta l4proto tcp ct state invalid goto blocked\n"
-		"\t\tip6 saddr @block6 meta l4proto tcp ct state invalid goto blocked\n\t}\n",
+		"\t\tmeta l4proto tcp ct direction original ip saddr @block4 goto blocked\n"
+		"\t\tmeta l4proto tcp ct direction original ip6 saddr @block6 goto blocked\n"
+		"\t\tmeta l4proto tcp ct state invalid ip saddr @block4 goto blocked\n"
+		"\t\tmeta l4proto tcp ct state invalid ip6 saddr @block6 goto blocked\n\t}\n",
 		"chain blocked_forward {\n"
 		"\t\ttype filter hook forward priority 49; policy accept;\n"
-		"\t\tip saddr @block4 meta l4proto tcp ct direction original goto blocked\n",
+		"\t\tmeta l4proto tcp ct direction original ip saddr @block4 goto blocked\n",
 		"chain blocked {\n"
 		"\t\tiifname { \"eth0\" } tcp dport { 22 } return\n"
 		"\t\ttcp dport { 25 } counter return comment \"ackgate:observed:blocked:1\"\n"
@@ -92,7 +92,8 @@ static void blocked_sources_are_dropped_where_rules_judge(void **state)
 static void a_rule_may_name_lo(void **state)
 {
 	static const char *const has[LINES] = {
-		"priority 49; policy accept;\n\t\tip saddr",
+		"priority 49; policy accept;\n\t\tmeta l4proto tcp ct direction original ip "
+		"saddr @block4 goto blocked\n",
 		"iifname { \"lo\" } counter drop comment \"ackgate:drop:blocked:0\"\n"
 		"\t\tiifname != \"lo\" tcp dport { 80 } counter drop comment "
 		"\"ackgate:drop:blocked:1\"\n",
