@@ -10,6 +10,7 @@ static const char *timer_of(enum hs_state state)
 	static const char *const keys[FLOW_LISTS] = {
 		[FLOW_SYN_SENT] = "syn_sent",
 		[FLOW_SYN_RCVD] = "syn_received",
+		[FLOW_OPENING] = "syn_sent",
 		[FLOW_ESTABLISHED] = "established",
 		[FLOW_FIN_WAIT] = "fin_wait",
 		[FLOW_CLOSE_WAIT] = "close_wait",
@@ -32,6 +33,16 @@ static void print_otherwise(const struct hs_cell *cell)
 		printf("%s |", hs_act_word(cell->otherwise));
 }
 
+/* In OPENING nothing is passed: the gate tells the other end itself. */
+static const char *act_word(enum hs_state state, enum hs_act act)
+{
+	if (state == HS_OPENING && act == HS_REFUSED)
+		return "answer the client with RST, failed: refused";
+	if (state == HS_OPENING && act == HS_CLIENT_RESET)
+		return "RST to the server, failed: client_reset";
+	return hs_act_word(act);
+}
+
 static void print_cell(enum hs_state state, enum hs_side side, enum hs_kind kind)
 {
 	const struct hs_cell *cell = hs_cell(state, side, kind);
@@ -41,7 +52,7 @@ static void print_cell(enum hs_state state, enum hs_side side, enum hs_kind kind
 	if (cell->act == HS_DROP)
 		printf("drop: `%s` | | ", reason_word(cell->reason));
 	else
-		printf("%s | %s | ", hs_act_word(cell->act), hs_state_word(cell->next));
+		printf("%s | %s | ", act_word(state, cell->act), hs_state_word(cell->next));
 	print_otherwise(cell);
 	printf(" %s |\n", cell->why);
 }

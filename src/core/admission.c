@@ -292,11 +292,7 @@ void engine_make_room(struct engine *e, struct effects *out)
 	engine_abandon(e, oldest, cause, out);
 }
 
-/*
- * Whether there is a place for a flow: in the table, and, if it will be followed once admitted,
- * among those. Flows that only linger make one.
- */
-static bool has_place(struct engine *e, const struct policy_rule *rule, struct effects *out)
+bool engine_has_place(struct engine *e, const struct policy_rule *rule, struct effects *out)
 {
 	bool to_follow = rule->inspect == INSPECT_FULL || rule->connections_per_source;
 	enum flow_list list = FLOW_LINGER;
@@ -342,17 +338,20 @@ static bool refuse_syn(struct engine *e, const struct policy_rule *rule, enum re
 	return true;
 }
 
-/* A cookie costs no place, so it is given where there is none. */
+/* A cookie costs no place, so it is given where there is none, or where another's would be taken.
+ */
 static bool is_challenged(struct engine *e, const struct policy_rule *rule,
 	const struct engine_packet *in, bool no_place, uint64_t now_us, struct decision *out)
 {
-	return (engine_wants_cookie(e, rule, &out->effects) || no_place || engine_is_over(in)) &&
+	bool wanted = engine_wants_cookie(e, rule, &out->effects);
+
+	return (wanted || no_place || engine_half_open(e) >= e->limits.half_open) &&
 	       engine_challenge(e, rule, in, now_us, out);
 }
 
 /* True if nothing is left to be done with the SYN: it was refused, or answered with a cookie. */
 static bool is_settled(struct engine *e, const struct policy_rule *rule,
-	const struct engine_packet *in, const struct tuple *t, uint64_t now_us,
+	const struct engine_packet *in, bool over, const struct tuple *t, uint64_t now_us,
 	struct decision *out)
 {
 	bool by_source = rule->syn_rate.per_s || rule->connections_per_source;
@@ -361,27 +360,26 @@ static bool is_settled(struct engine *e, const struct policy_rule *rule,
 
 	if (reason == REASON_NONE) {
 		reason = over_half_open(e, rule, &source);
-		if (is_challenged(e, rule, in, reason != REASON_NONE, now_us, out))
+		if (is_challenged(e, rule, in, over || reason != REASON_NONE, now_us, out))
 			return true;
 	}
 	if (reason != REASON_NONE && refuse_syn(e, rule, reason, t, now_us, out))
 		return true;
-	return !has_place(e, rule, &out->effects) &&
+	return !engine_has_place(e, rule, &out->effects) &&
 	       refuse_syn(e, rule, REASON_table_full, t, now_us, out);
 }
 
 void engine_open(struct engine *e, const struct policy_rule *rule, const struct engine_packet *in,
-	uint64_t now_us, struct decision *out)
+	bool over, uint64_t now_us, struct decision *out)
 {
 	const struct segment *seg = &out->segment;
 	struct tuple t = {seg->src, seg->dst, seg->src_port, seg->dst_port};
 	bool data_kept = !out->change.strip_fastopen;
-	bool over = engine_is_over(in);
 	struct flow *f;
 	uint32_t number;
 
 	e->counters.rules[rule->slot].matched++;
-	if (is_settled(e, rule, in, &t, now_us, out))
+	if (is_settled(e, rule, in, over, &t, now_us, out))
 		return;
 	engine_make_room(e, &out->effects);
 	number = flow_insert(e->table, &t, FLOW_SYN_SENT, now_us);

@@ -103,14 +103,12 @@ static size_t put_options(uint8_t *options, const struct build_segment *s)
 		wire_put16(o + 2, s->mss);
 		o += 4;
 	}
+	if (s->sack_permitted != s->has_timestamp)
+		o += put_pair(o, TCP_OPTION_NOP, TCP_OPTION_NOP);
 	if (s->sack_permitted)
 		o += put_pair(o, TCP_OPTION_SACK_PERMITTED, 2);
-	else if (s->has_timestamp)
-		o += put_pair(o, TCP_OPTION_NOP, TCP_OPTION_NOP);
 	if (s->has_timestamp)
 		o += put_timestamp(o, s);
-	else if (s->sack_permitted)
-		o += put_pair(o, TCP_OPTION_NOP, TCP_OPTION_NOP);
 	if (s->has_wscale) {
 		o += put_pair(o, TCP_OPTION_NOP, TCP_OPTION_WSCALE);
 		o[0] = 3;

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+/* clang-format off */
 /*
  * Two layers. `h` is a keyed hash of whom the cookie is for; it never leaves this file whole. The
  * tag is a keyed hash of `h` and of what the cookie carries, so nothing in it can be changed; what
  * it carries is written xor'ed with bits of `h`, so that the numbers look random.
  *
- *	without timestamps	ISN: 24 bits of tag, then 8 of options: SACK, window scale (4), MSS
- *class (3) with timestamps		ISN: 32 bits of tag TSval: 10 bits of tag, then 22 of
- *options: ECN, SACK, window scale (4), MSS (16)
+ *	without timestamps	ISN:   24 bits of tag, then 8 of options: SACK, window scale (4), MSS class (3)
+ *	with timestamps		ISN:   32 bits of tag
+ *				TSval: 10 bits of tag, then 22 of options: ECN, SACK, window scale (4), MSS (16)
+ *
+ * Gates that share a secret may be of different versions and machines, so all that is hashed is
+ * written in network order.
  */
+/* clang-format on */
 #include "core/cookie.h"
 
-#include <string.h>
+#include "core/wire.h"
 
 enum {
 	CLASS_BITS = 3,
@@ -28,15 +33,26 @@ enum {
 static const uint16_t mss_classes[1 << CLASS_BITS] = {
 	COOKIE_MSS_MIN, 536, 1220, 1360, 1400, 1440, 1460, 8960};
 
-static uint64_t derive(const uint8_t secret[static COOKIE_SECRET], uint64_t epoch, uint64_t what)
+static void put64(uint8_t *p, uint64_t v)
 {
-	struct siphash_key key;
-	uint64_t message[4];
+	wire_put32(p, (uint32_t)(v >> 32));
+	wire_put32(p + 4, (uint32_t)v);
+}
 
-	memcpy(&key, secret, sizeof(key));
-	memcpy(message, secret + sizeof(key), COOKIE_SECRET - sizeof(key));
-	message[2] = epoch;
-	message[3] = what;
+static uint64_t get64(const uint8_t *p)
+{
+	return (uint64_t)wire_get32(p) << 32 | wire_get32(p + 4);
+}
+
+/* The secret's first half is the key, the second is hashed with the epoch. */
+static uint64_t derive(const uint8_t secret[static COOKIE_SECRET], uint64_t epoch, uint8_t what)
+{
+	const struct siphash_key key = {get64(secret), get64(secret + 8)};
+	uint8_t message[16 + 8 + 1];
+
+	memcpy(message, secret + 16, 16);
+	put64(message + 16, epoch);
+	message[24] = what;
 	return siphash(message, sizeof(message), &key);
 }
 
@@ -55,7 +71,7 @@ static void derive_all(struct cookie_keys *k)
 void cookie_keys_init(struct cookie_keys *k, const uint8_t secret[static COOKIE_SECRET],
 	uint32_t rotation, uint64_t unix_s)
 {
-	memcpy(k->secret, secret, sizeof(k->secret));
+	memmove(k->secret, secret, sizeof(k->secret)); /* it may be k's own */
 	k->rotation = rotation;
 	k->epoch = unix_s / rotation;
 	derive_all(k);
@@ -83,23 +99,25 @@ static size_t put_addr(uint8_t *to, const struct addr *a)
 static uint64_t hash_subject(const struct cookie_epoch *k, const struct cookie_subject *s)
 {
 	uint8_t message[3 * 16 + 3 * 2 + 4];
-	const uint16_t ports[3] = {s->tuple.client_port, s->tuple.server_port, s->public_port};
 	size_t len = 0;
 
 	len += put_addr(message + len, &s->tuple.client);
 	len += put_addr(message + len, &s->tuple.server);
 	len += put_addr(message + len, &s->public_addr);
-	memcpy(message + len, ports, sizeof(ports));
-	len += sizeof(ports);
-	memcpy(message + len, &s->client_isn, sizeof(s->client_isn));
-	len += sizeof(s->client_isn);
-	return siphash(message, len, &k->mac);
+	wire_put16(message + len, s->tuple.client_port);
+	wire_put16(message + len + 2, s->tuple.server_port);
+	wire_put16(message + len + 4, s->public_port);
+	wire_put32(message + len + 6, s->client_isn);
+	return siphash(message, len + 10, &k->mac);
 }
 
 static uint64_t tag_of(const struct cookie_epoch *k, uint64_t h, bool timestamps, uint32_t carried)
 {
-	uint64_t message[2] = {h, (uint64_t)timestamps << 32 | carried};
+	uint8_t message[8 + 1 + 4];
 
+	put64(message, h);
+	message[8] = timestamps;
+	wire_put32(message + 9, carried);
 	return siphash(message, sizeof(message), &k->tag);
 }
 

@@ -12,59 +12,6 @@
 
 #include <stdlib.h>
 
-/* Servers whose answers are remembered. */
-enum {
-	SERVERS = 4096
-};
-
-struct engine_shared *engine_shared_new(uint32_t sources, const struct siphash_key *key)
-{
-	struct engine_shared *s = calloc(1, sizeof(*s));
-
-	if (!s)
-		return NULL;
-	s->limiter = limiter_new(sources, key);
-	s->learned = learned_new(SERVERS, key);
-	if (s->limiter && s->learned)
-		return s;
-	engine_shared_free(s);
-	return NULL;
-}
-
-void engine_shared_free(struct engine_shared *s)
-{
-	if (!s)
-		return;
-	limiter_free(s->limiter);
-	learned_free(s->learned);
-	free(s);
-}
-
-uint32_t engine_shared_half_open(const struct engine_shared *s, uint16_t slot)
-{
-	return atomic_load_explicit(&s->half_open[slot], memory_order_relaxed);
-}
-
-struct learned *engine_shared_learned(struct engine_shared *s)
-{
-	return s->learned;
-}
-
-struct limiter *engine_shared_limiter(struct engine_shared *s)
-{
-	return s->limiter;
-}
-
-bool engine_shared_cookies_on(const struct engine_shared *s, uint16_t slot)
-{
-	return atomic_load_explicit(&s->cookies_on[slot], memory_order_relaxed);
-}
-
-uint64_t engine_shared_cookie_sent(const struct engine_shared *s, uint16_t slot)
-{
-	return atomic_load_explicit(&s->cookie_sent_us[slot], memory_order_relaxed);
-}
-
 struct engine *engine_new(const struct engine_limits *limits, const struct policy *policy,
 	struct engine_shared *shared, const struct siphash_key *key, uint64_t now_us)
 {
@@ -96,10 +43,13 @@ void engine_free(struct engine *e)
 
 void engine_set_policy(struct engine *e, const struct policy *policy)
 {
+	if (e->policy)
+		limiter_forget_half_open(e->shared->limiter);
 	e->policy = policy;
 	memset(e->rule_of, 0, sizeof(e->rule_of));
 	for (size_t i = 0; i < policy->rule_count; i++)
 		e->rule_of[policy->rules[i].slot] = &policy->rules[i];
+	e->can_translate = e->can_translate && policy->cookie_rotation > 0;
 	if (e->can_translate && policy->cookie_rotation != e->keys.rotation)
 		cookie_keys_init(&e->keys, e->keys.secret, policy->cookie_rotation, e->unix_s);
 }
@@ -280,14 +230,16 @@ static void judge_stray(
 	if (in->hint && seg->flags & TCP_SYN && in->hook != HOOK_INPUT)
 		return;
 	rule = rule_of_stray(e, in, seg, &side);
-	if (!rule || rule->mode == MODE_ACCEPT || e->drain == DRAIN_OPEN)
+	if (!rule || rule->mode == MODE_ACCEPT)
+		return;
+	if (in->lane == LANE_PROOFS && rule->mode == MODE_GATE && side == HS_FROM_CLIENT) {
+		engine_prove(e, rule, now_us, out);
+		return;
+	}
+	if (e->drain == DRAIN_OPEN)
 		return;
 	if (in->lane == LANE_ADMITTED) {
 		adopt_established(e, rule, side, now_us, out);
-		return;
-	}
-	if (in->lane == LANE_PROOFS && rule->mode == MODE_GATE) {
-		engine_prove(e, rule, now_us, out);
 		return;
 	}
 	if (side == HS_FROM_SERVER && rule->mode == MODE_GATE &&
@@ -310,8 +262,8 @@ static void judge_stray(
 }
 
 /* A SYN that has no flow. */
-static void judge_syn(
-	struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out)
+static void judge_syn(struct engine *e, const struct engine_packet *in, bool over, uint64_t now_us,
+	struct decision *out)
 {
 	const struct segment *seg = &out->segment;
 	struct tuple t = tuple_of(seg, HS_FROM_CLIENT);
@@ -327,7 +279,7 @@ static void judge_syn(
 		plan_change(rule, out);
 		if (in->lane == LANE_DNAT)
 			learned_want_route(e->shared->learned, &seg->dst, seg->dst_port);
-		engine_open(e, rule, in, now_us, out);
+		engine_open(e, rule, in, over, now_us, out);
 		return;
 	}
 	e->counters.rules[rule->slot].matched++;
@@ -342,17 +294,19 @@ static void open_again(struct engine *e, const struct engine_packet *in, uint32_
 	struct flow *f = flow_at(e->table, number);
 	enum flow_list from = engine_list_of(f);
 
-	if (from != FLOW_COUNTED) {
-		struct engine_packet again = *in;
+	const struct policy_rule *rule = engine_rule_of(e, f);
 
-		again.hint = engine_is_over(in) || f->hs.state == HS_OFFLOADED;
-		again.lane = LANE_HANDSHAKES;
+	if (from != FLOW_COUNTED) {
+		bool over = engine_is_over(in) || f->hs.state == HS_OFFLOADED;
+
 		engine_forget(e, number);
-		judge_syn(e, &again, now_us, out);
+		judge_syn(e, in, over, now_us, out);
 		return;
 	}
-	/* Still counted for its source; it goes back to standing if the server does not take the
-	 * SYN. */
+	/* Still counted for its source; it goes back to standing if the client does not come back
+	 * with the cookie, or the server does not take the SYN. */
+	if (rule && e->drain == DRAIN_OFF && engine_challenge(e, rule, in, now_us, out))
+		return;
 	engine_make_room(e, &out->effects);
 	f->hs.flags |= HS_OVER;
 	hs_open(&f->hs, &out->segment, !out->change.strip_fastopen);
@@ -420,6 +374,29 @@ static void learn(
 {
 	if (act == HS_ANSWER && syn_ack->flags & TCP_ACK && !(f->hs.flags & HS_WAS_CROSSED))
 		learned_hear(e->shared->learned, syn_ack, engine_asked(f));
+}
+
+/*
+ * For the kernel this is no packet of the connection that it carries: a copy of the ACK that proved
+ * it, from before the kernel translated, or the answer to another cookie. True if it was either.
+ */
+static bool judge_late_proof(struct engine *e, const struct engine_packet *in, uint32_t number,
+	enum hs_side side, uint64_t now_us, struct decision *out)
+{
+	const struct flow *f = flow_at(e->table, number);
+	const struct policy_rule *rule = engine_rule_of(e, f);
+	const struct window *w = engine_window_of(e, number);
+
+	if (in->lane != LANE_PROOFS || side != HS_FROM_CLIENT || f->hs.state < HS_OFFLOADED ||
+		!rule || !policy_gives_cookies(rule) || (w && w->offset == 0) ||
+		out->segment.flags & (TCP_SYN | TCP_RST))
+		return false;
+	out->slot = rule->slot;
+	if (w || out->segment.ack == f->hs.server_isn + 1)
+		engine_refuse(e, rule, REASON_not_established, CAUSE_NONE, &f->tuple, out);
+	else
+		engine_prove(e, rule, now_us, out);
+	return true;
 }
 
 static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_t number,
@@ -493,47 +470,6 @@ static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_
 		e, number, from, outcome.act == HS_RESTART || refreshes(engine_list_of(f)), now_us);
 }
 
-/* False if the SYN is not of this shard. */
-static bool take_unreachable(struct engine *e, const struct unreachable *u, struct effects *out)
-{
-	const struct tuple *t = &u->tuple;
-	enum hs_side side = HS_FROM_CLIENT;
-	uint32_t number =
-		flow_find(e->table, &t->client, t->client_port, &t->server, t->server_port, &side);
-	struct flow *f = number ? flow_at(e->table, number) : NULL;
-
-	if (!f || side != HS_FROM_CLIENT)
-		return false;
-	if ((f->hs.state == HS_SYN_SENT || f->hs.state == HS_OPENING) &&
-		u->seq == f->hs.client_isn && !(f->hs.flags & (HS_OVER | HS_UNREACHABLE))) {
-		engine_failed(e, f, CAUSE_unreachable, &u->from, out);
-		f->hs.flags |= HS_UNREACHABLE;
-	}
-	return true;
-}
-
-void engine_unreachable(struct engine *e, const struct unreachable *u, struct effects *out)
-{
-	out->count = 0;
-	take_unreachable(e, u, out);
-}
-
-/*
- * An ICMP error about a client's SYN: the handshake has failed unless a SYN-ACK still comes, and
- * who says so is known. It travels on in any case.
- */
-static void judge_icmp(struct engine *e, const struct addr *from, struct decision *out)
-{
-	struct unreachable u = {
-		.tuple = tuple_of(&out->segment, HS_FROM_CLIENT),
-		.seq = out->segment.seq,
-		.from = *from,
-	};
-
-	if (!take_unreachable(e, &u, &out->effects))
-		engine_effect(&out->effects, EFFECT_PASS_ON)->unreachable = u;
-}
-
 static void judge_bad_flags(struct engine *e, const struct engine_packet *in, uint32_t number,
 	enum hs_side side, struct decision *out)
 {
@@ -561,10 +497,12 @@ static void judge_tcp(
 
 	if (!packet_flags_ok(seg->flags))
 		judge_bad_flags(e, in, number, side, out);
-	else if (number)
+	else if (number && !judge_late_proof(e, in, number, side, now_us, out))
 		judge_flow(e, in, number, side, now_us, out);
+	else if (number)
+		return;
 	else if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
-		judge_syn(e, in, now_us, out);
+		judge_syn(e, in, engine_is_over(in), now_us, out);
 	else
 		judge_stray(e, in, now_us, out);
 }
@@ -592,21 +530,6 @@ static void look_after_rst(
 	};
 }
 
-/* It goes on as it is unless the shell finds that what it quotes is translated. */
-static void judge_too_big(struct engine *e, const struct engine_packet *in, const struct addr *from,
-	struct decision *out)
-{
-	if (!e->can_translate || in->lane != LANE_PROOFS)
-		return;
-	engine_effect(&out->effects, EFFECT_TOO_BIG)->too_big = (struct size_error){
-		.quoted = tuple_of(&out->segment, HS_FROM_CLIENT),
-		.seq = out->segment.seq,
-		.mtu = out->segment.ack,
-		.from = *from,
-		.arrived = in->hook == HOOK_PREROUTING,
-	};
-}
-
 void engine_packet(
 	struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out)
 {
@@ -629,10 +552,10 @@ void engine_packet(
 		look_after_rst(e, in, seq, out);
 		return;
 	case PACKET_TOO_BIG:
-		judge_too_big(e, in, &from, out);
+		engine_judge_too_big(e, in, &from, out);
 		return;
 	case PACKET_ICMP_ERROR:
-		judge_icmp(e, &from, out);
+		engine_judge_icmp(e, &from, out);
 		return;
 	case PACKET_FRAGMENT:
 		engine_refuse(e, NULL, REASON_fragment, CAUSE_NONE, &unknown, out);

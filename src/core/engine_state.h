@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The inside of an engine, shared by the files that make it up: engine.c, admission.c and expiry.c.
- */
+/* The inside of an engine, shared by the files that make it up. */
 #ifndef ACKGATE_CORE_ENGINE_STATE_H
 #define ACKGATE_CORE_ENGINE_STATE_H
 
@@ -32,7 +31,8 @@ struct opening {
 	struct learned_options promised; /* to the client; unknown if another gate or an earlier
 					    process did */
 	bool timestamps;
-	uint8_t tries;
+	bool given_up; /* no rule judges it any more */
+	uint32_t tries;
 	uint16_t window; /* of the client's ACK, scaled */
 	uint32_t cookie_tsval;
 	uint32_t client_tsval;
@@ -123,6 +123,12 @@ uint32_t engine_half_open(const struct engine *e);
 uint32_t engine_followed(const struct engine *e);
 bool engine_table_full(const struct engine *e);
 
+/*
+ * Whether there is a place for a flow: in the table, and, if it will be followed once admitted,
+ * among those. Flows that only linger make one.
+ */
+bool engine_has_place(struct engine *e, const struct policy_rule *rule, struct effects *out);
+
 /* Makes sure that one more handshake may begin: the oldest unanswered one goes if need be. */
 void engine_make_room(struct engine *e, struct effects *out);
 
@@ -130,15 +136,16 @@ void engine_make_room(struct engine *e, struct effects *out);
  * it in another's name. */
 void engine_reject(struct engine *e, uint64_t now_us, struct decision *out);
 
-/* Conntrack holds an admitted connection of the SYN's tuple. */
+/* Conntrack says that it holds an admitted connection of the SYN's tuple. */
 static inline bool engine_is_over(const struct engine_packet *in)
 {
 	return in->hint && in->lane != LANE_DNAT;
 }
 
-/* Opens a handshake with a SYN: limits, room, the flow itself; or answers it with a cookie. */
+/* Opens a handshake with a SYN: limits, room, the flow itself; or answers it with a cookie. `over`:
+ * it comes over a connection that stands admitted. */
 void engine_open(struct engine *e, const struct policy_rule *rule, const struct engine_packet *in,
-	uint64_t now_us, struct decision *out);
+	bool over, uint64_t now_us, struct decision *out);
 
 /* challenge.c: whether cookies are wanted for the next SYN of a rule now. */
 bool engine_wants_cookie(struct engine *e, const struct policy_rule *rule, struct effects *out);
@@ -149,6 +156,8 @@ bool engine_challenge(struct engine *e, const struct policy_rule *rule,
 /* opening.c: an ACK of no flow, which may carry a cookie. */
 void engine_prove(
 	struct engine *e, const struct policy_rule *rule, uint64_t now_us, struct decision *out);
+/* No rule judges it any more: both ends will hear that it is over. */
+void engine_give_up(struct engine *e, uint32_t number);
 /* The server has answered what a cookie opened; its flow's state is ESTABLISHED. */
 void engine_translate(struct engine *e, uint32_t number, uint64_t now_us, struct decision *out);
 /* The server speaks of an older connection: it is reset, and asked again. */
@@ -159,6 +168,14 @@ void engine_opening_failed(
 /* The server has not answered for a while: asks again, or gives up. */
 void engine_ask_again(struct engine *e, uint32_t number, uint64_t now_us, struct effects *out);
 uint32_t engine_openings(const struct engine *e);
+
+/* icmp.c: an error about a client's SYN. The handshake has failed unless a SYN-ACK still comes, and
+ * who says so is known. */
+void engine_judge_icmp(struct engine *e, const struct addr *from, struct decision *out);
+/* An error about a segment's size: it goes on as it is unless the shell finds that what it quotes
+ * is translated. */
+void engine_judge_too_big(struct engine *e, const struct engine_packet *in, const struct addr *from,
+	struct decision *out);
 
 /* pressure.c: to be called about ten times a second. True if there was not room for all notices. */
 bool engine_pressure(struct engine *e, uint64_t now_us, struct effects *out);

@@ -161,6 +161,11 @@ static void hand_over(struct engine *e, uint32_t number, enum flow_list list, bo
 	bool inspected = judged && rule->inspect == INSPECT_FULL;
 	bool half_open = engine_is_half_open(list);
 
+	if (list == FLOW_OPENING) {
+		if (!rule || rule->mode != MODE_GATE)
+			engine_give_up(e, number);
+		return;
+	}
 	if (f->hs.tag & ENGINE_TAG_FULL && (!inspected || (unseen && !half_open))) {
 		f->hs.tag &= (uint16_t)~ENGINE_TAG_FULL;
 		if (!half_open)

@@ -122,7 +122,8 @@ static struct place *take(struct learned *l, uint64_t id, const struct addr *add
 			now - atomic_load_explicit(&oldest->since, memory_order_relaxed))
 			oldest = &set[i];
 	}
-	atomic_store_explicit(&oldest->id, 0, memory_order_release);
+	atomic_store_explicit(&oldest->id, 0, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
 	atomic_store_explicit(&oldest->options, 0, memory_order_relaxed);
 	atomic_store_explicit(&oldest->route, LEARNED_ROUTE_UNKNOWN, memory_order_relaxed);
 	atomic_store_explicit(&oldest->ports, port, memory_order_relaxed);
@@ -198,8 +199,9 @@ static struct learned_options unpack(uint32_t packed)
 
 static bool read_place(struct place *p, uint64_t id, struct learned_server *out)
 {
+	/* What it stands for was stored before it. */
+	uint32_t route = atomic_load_explicit(&p->route, memory_order_acquire);
 	uint32_t ports = atomic_load_explicit(&p->ports, memory_order_relaxed);
-	uint32_t route = atomic_load_explicit(&p->route, memory_order_relaxed);
 
 	*out = (struct learned_server){
 		.addr = load_addr(p->addr),
@@ -210,7 +212,8 @@ static bool read_place(struct place *p, uint64_t id, struct learned_server *out)
 		.public_port = (uint16_t)(ports >> 16),
 		.route_wanted = route & ROUTE_WANTED,
 	};
-	return id != 0 && atomic_load_explicit(&p->id, memory_order_acquire) == id;
+	atomic_thread_fence(memory_order_acquire);
+	return atomic_load_explicit(&p->id, memory_order_relaxed) == id;
 }
 
 bool learned_find(
@@ -250,27 +253,39 @@ bool learned_tell_route(struct learned *l, const struct addr *addr, uint16_t por
 	return set_flag(l, addr, port, ROUTE_TOLD);
 }
 
+/* The flags stay, be they set at the same time. */
+static void set_route(struct place *p, enum learned_route to)
+{
+	uint32_t route = atomic_load_explicit(&p->route, memory_order_relaxed);
+
+	while (!atomic_compare_exchange_weak_explicit(&p->route, &route,
+		to | (route & ~(uint32_t)ROUTE_MASK), memory_order_release, memory_order_relaxed))
+		;
+}
+
 bool learned_route(struct learned *l, const struct addr *addr, uint16_t port,
 	const struct addr *public_addr, uint16_t public_port)
 {
 	struct place *p = find_or_take(l, addr, port);
-	uint32_t route = atomic_load_explicit(&p->route, memory_order_relaxed);
+	uint32_t route = atomic_load_explicit(&p->route, memory_order_acquire);
 	struct addr known = load_addr(p->public_addr);
 	uint32_t ports = atomic_load_explicit(&p->ports, memory_order_relaxed);
-	enum learned_route now = LEARNED_ROUTE_ONE;
 
-	if ((route & ROUTE_MASK) == LEARNED_ROUTE_MANY)
-		return false;
-	if ((route & ROUTE_MASK) == LEARNED_ROUTE_ONE) {
+	switch (route & ROUTE_MASK) {
+	case LEARNED_ROUTE_UNKNOWN:
+		store_addr(p->public_addr, public_addr);
+		atomic_store_explicit(
+			&p->ports, (uint32_t)public_port << 16 | port, memory_order_relaxed);
+		set_route(p, LEARNED_ROUTE_ONE);
+		return true;
+	case LEARNED_ROUTE_ONE:
 		if (addr_equal(&known, public_addr) && ports >> 16 == public_port)
 			return false;
-		now = LEARNED_ROUTE_MANY;
+		set_route(p, LEARNED_ROUTE_MANY);
+		return true;
+	default:
+		return false;
 	}
-	store_addr(p->public_addr, public_addr);
-	atomic_store_explicit(&p->ports, (uint32_t)public_port << 16 | port, memory_order_relaxed);
-	atomic_store_explicit(
-		&p->route, now | (route & ~(uint32_t)ROUTE_MASK), memory_order_release);
-	return true;
 }
 
 void learned_each(const struct learned *l,

@@ -16,6 +16,8 @@ enum {
 	WAYS = 8
 };
 
+#define HALF_OPEN (UINT64_C(1) << 63)
+
 struct place {
 	_Atomic uint64_t id;           /* 0: free */
 	_Atomic uint64_t next_ns;      /* when the next SYN would be due if they came evenly (GCRA's
@@ -90,24 +92,41 @@ static void name_place(struct place *p, const struct addr *source, uint16_t slot
 	atomic_store_explicit(&p->slot, slot, memory_order_relaxed);
 }
 
+/* A free place goes first, then one whose rates were idle longest, one with half-open handshakes
+ * only after all others, and one with connections never. */
+static uint64_t busy_until(const struct place *p)
+{
+	uint64_t next_ns = atomic_load_explicit(&p->next_ns, memory_order_relaxed);
+	uint64_t completed_ns = atomic_load_explicit(&p->completed_ns, memory_order_relaxed);
+
+	if (atomic_load_explicit(&p->id, memory_order_relaxed) == 0)
+		return 0;
+	if (atomic_load_explicit(&p->connections, memory_order_relaxed) > 0)
+		return UINT64_MAX;
+	if (completed_ns > next_ns)
+		next_ns = completed_ns;
+	if (atomic_load_explicit(&p->half_open, memory_order_relaxed) > 0)
+		return next_ns | HALF_OPEN;
+	return next_ns + 1;
+}
+
 /* The source's place, or one taken over for it; NULL if all eight have connections. */
 static struct place *find_or_take(struct limiter *l, const struct addr *source, uint16_t slot)
 {
 	uint64_t id = id_of(l, source, slot);
 	struct place *set = set_of(l, id);
 	struct place *idlest = NULL;
-	uint64_t idlest_ns = UINT64_MAX;
+	uint64_t least = UINT64_MAX;
 	uint64_t old;
 
 	for (unsigned i = 0; i < WAYS; i++) {
-		uint64_t next_ns = atomic_load_explicit(&set[i].next_ns, memory_order_relaxed);
+		uint64_t busy = busy_until(&set[i]);
 
 		if (atomic_load_explicit(&set[i].id, memory_order_relaxed) == id)
 			return &set[i];
-		if (atomic_load_explicit(&set[i].connections, memory_order_relaxed) == 0 &&
-			next_ns < idlest_ns) {
+		if (busy < least) {
 			idlest = &set[i];
-			idlest_ns = next_ns;
+			least = busy;
 		}
 	}
 	if (!idlest)
@@ -161,10 +180,10 @@ bool limiter_take(struct limiter *l, const struct addr *source, uint16_t slot,
 bool limiter_fits(struct limiter *l, const struct addr *source, uint16_t slot,
 	const struct policy_rate *rate, uint64_t now_us)
 {
-	struct place *p = find(l, id_of(l, source, slot));
+	struct place *p = rate->per_s ? find(l, id_of(l, source, slot)) : NULL;
 	uint64_t due = p ? atomic_load_explicit(&p->next_ns, memory_order_relaxed) : 0;
 
-	return due <= now_us * 1000 + slack_ns(rate);
+	return !p || due <= now_us * 1000 + slack_ns(rate);
 }
 
 bool limiter_complete(struct limiter *l, const struct addr *source, uint16_t slot,

@@ -5,9 +5,9 @@
  *
  * A source is a prefix under one rule. Each has a rate of SYNs and one of completed handshakes (the
  * generic cell rate algorithm, ITU-T I.371), a count of standing connections, and one of half-open
- * handshakes. Sources share sets of eight places; a new one takes
- * the place of the one whose rate was idle longest, never of one with connections, so addresses
- * that only ever send SYNs cannot push those out that have proven themselves.
+ * handshakes. Sources share sets of eight places; a new one takes the place of the one whose rate
+ * was idle longest, never of one with connections, so addresses that only ever send SYNs cannot
+ * push those out that have proven themselves.
  */
 #ifndef ACKGATE_CORE_LIMITER_H
 #define ACKGATE_CORE_LIMITER_H

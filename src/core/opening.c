@@ -141,7 +141,8 @@ static bool has_sent(const struct engine *e, const struct policy_rule *rule, uin
 {
 	uint64_t sent = engine_shared_cookie_sent(e->shared, rule->slot);
 
-	return sent && now_us - sent < 2 * (uint64_t)e->policy->cookie_rotation * 1000000;
+	/* Another worker may be ahead by a batch. */
+	return sent && now_us < sent + 2 * (uint64_t)e->policy->cookie_rotation * 1000000;
 }
 
 /* An ACK can only carry a cookie where some were sent: by this process, by one before it, or by
@@ -168,12 +169,27 @@ static bool may_guess(struct engine *e, const struct policy_rule *rule, const st
 	return limiter_fits(e->shared->limiter, &source, slot, &rate, now_us);
 }
 
+/* SYNs are counted when they come, but a cookie may come back any number of times. */
+static bool within_syn_rate(
+	struct engine *e, const struct policy_rule *rule, const struct tuple *t, uint64_t now_us)
+{
+	const struct policy_rate rate = {2 * rule->syn_rate.per_s, 2 * rule->syn_rate.burst};
+	struct addr source = engine_source(e, &t->client);
+
+	return rule->over_limit == OVER_LIMIT_BLOCK ||
+	       limiter_complete(e->shared->limiter, &source, rule->slot, &rate, now_us);
+}
+
 /* True if the flow may go on to the server. */
 static bool within_limits(struct engine *e, const struct policy_rule *rule, struct flow *f,
 	uint64_t now_us, struct decision *out)
 {
 	if (!engine_within_rate(e, rule, &f->tuple, now_us, out))
 		return false;
+	if (!within_syn_rate(e, rule, &f->tuple, now_us)) {
+		engine_refuse(e, rule, REASON_source_rate, CAUSE_limited, &f->tuple, out);
+		return false;
+	}
 	if (engine_count_for_source(e, f, rule, now_us))
 		return true;
 	engine_refuse(e, rule, REASON_source_connections, CAUSE_limited, &f->tuple, out);
@@ -215,16 +231,21 @@ static void begin(struct engine *e, const struct policy_rule *rule,
 	ask_server(f, o, &out->effects);
 }
 
+/* The client has begun anew since, and proven so. */
 static void abandon_older(struct engine *e, const struct tuple *t, struct effects *out)
 {
 	enum hs_side side;
 	uint32_t number =
 		flow_find(e->table, &t->client, t->client_port, &t->server, t->server_port, &side);
+	const struct flow *f = flow_at(e->table, number);
 
 	if (!number)
 		return;
-	reset_server(flow_at(e->table, number), flow_at(e->table, number)->hs.client_isn + 1, out);
-	engine_failed(e, flow_at(e->table, number), CAUSE_client_reset, NULL, out);
+	if (f->hs.state == HS_OPENING) {
+		reset_server(f, f->hs.client_isn + 1, out);
+		if (!(f->hs.flags & HS_UNREACHABLE))
+			engine_failed(e, f, CAUSE_client_reset, NULL, out);
+	}
 	engine_forget(e, number);
 }
 
@@ -234,6 +255,9 @@ static void refuse(struct engine *e, const struct policy_rule *rule, enum reason
 	const struct segment *ack = &out->segment;
 	const struct tuple t = {ack->src, ack->dst, ack->src_port, ack->dst_port};
 
+	/* Nothing that may be of others' is judged any more. */
+	if (e->drain == DRAIN_OPEN && cause == CAUSE_NONE && out->verdict == VERDICT_ACCEPT)
+		return;
 	engine_refuse(e, rule, reason, cause, &t, out);
 }
 
@@ -248,6 +272,12 @@ static void refuse_guess(
 	refuse(e, rule, sent ? REASON_bad_cookie : REASON_no_flow, CAUSE_NONE, out);
 }
 
+/* A FIN may be all that the client has to say, its ACK having been lost. */
+static bool may_acknowledge(const struct segment *seg)
+{
+	return (seg->flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK;
+}
+
 void engine_prove(
 	struct engine *e, const struct policy_rule *rule, uint64_t now_us, struct decision *out)
 {
@@ -256,7 +286,7 @@ void engine_prove(
 	struct cookie_subject subject;
 	struct cookie_options options;
 
-	if (!may_be_cookie(e, rule, now_us)) {
+	if (!may_acknowledge(ack) || !may_be_cookie(e, rule, now_us)) {
 		refuse(e, rule, REASON_no_flow, CAUSE_NONE, out);
 		return;
 	}
@@ -269,9 +299,12 @@ void engine_prove(
 	e->counters.started++;
 	engine_answered(e, rule->slot);
 	abandon_older(e, &subject.tuple, &out->effects);
-	if (engine_openings(e) >= e->limits.in_flight || engine_table_full(e)) {
-		e->counters.started--;
+	if (engine_openings(e) >= e->limits.in_flight) {
 		refuse(e, rule, REASON_in_flight_full, CAUSE_limited, out);
+		return;
+	}
+	if (!engine_has_place(e, rule, &out->effects)) {
+		refuse(e, rule, REASON_table_full, CAUSE_limited, out);
 		return;
 	}
 	e->counters.cookies_accepted++;
@@ -302,12 +335,17 @@ void engine_opening_failed(struct engine *e, uint32_t number, enum cause cause, 
 	engine_forget(e, number);
 }
 
+void engine_give_up(struct engine *e, uint32_t number)
+{
+	opening_of(e, number)->given_up = true;
+}
+
 void engine_ask_again(struct engine *e, uint32_t number, uint64_t now_us, struct effects *out)
 {
 	struct flow *f = flow_at(e->table, number);
 	struct opening *o = opening_of(e, number);
 
-	if (++o->tries * ASK_EVERY_S >= e->policy->timeouts.syn_sent) {
+	if (o->given_up || ++o->tries * ASK_EVERY_S >= e->policy->timeouts.syn_sent) {
 		engine_opening_failed(e, number, CAUSE_no_syn_ack, out);
 		return;
 	}
@@ -367,6 +405,7 @@ static struct translation translation_of(
 
 	return (struct translation){
 		.tuple = f->tuple,
+		.slot = engine_slot(f),
 		.public_addr = o->public_addr,
 		.public_port = o->public_port,
 		.client_isn = f->hs.client_isn,
@@ -394,6 +433,7 @@ static void follow(struct engine *e, uint32_t number, const struct translation *
 		.ack = t->client_isn + 1,
 		.flags = TCP_SYN | TCP_ACK,
 		.window = t->server_window};
+	uint32_t told = (uint32_t)translation_window(t) << t->server_wscale;
 	struct segment ack = {.seq = t->client_isn + 1,
 		.ack = t->cookie_isn + 1,
 		.flags = TCP_ACK,
@@ -404,6 +444,8 @@ static void follow(struct engine *e, uint32_t number, const struct translation *
 	syn_ack.opt.wscale = t->server_wscale;
 	window_syn(w, &syn, false);
 	window_syn_ack(w, &syn_ack);
+	if (told > t->server_window)
+		w->end[HS_FROM_CLIENT].limit += told - t->server_window;
 	window_update(w, HS_FROM_CLIENT, &ack);
 	w->offset = t->cookie_isn - t->server_isn;
 	flow_at(e->table, number)->hs.tag |= ENGINE_TAG_FULL;
@@ -423,6 +465,7 @@ void engine_translate(struct engine *e, uint32_t number, uint64_t now_us, struct
 	}
 	t = &engine_effect(&out->effects, EFFECT_TRANSLATE)->translation;
 	*t = translation_of(f, o, &out->segment);
+	engine_taken(e, number, &out->effects); /* it was said to be unreachable, maybe */
 	e->counters.completed++;
 	e->counters.rules[engine_slot(f)].admitted++;
 	if (rule && rule->inspect == INSPECT_FULL)
@@ -433,21 +476,31 @@ void engine_translate(struct engine *e, uint32_t number, uint64_t now_us, struct
 	engine_settle(e, number, FLOW_OPENING, true, now_us);
 }
 
-void engine_untranslated(struct engine *e, const struct translation *t, struct effects *out)
+/* The flow that a translation was made for; 0 if it is gone, or another has its ends by now. */
+static uint32_t flow_of(const struct engine *e, const struct translation *t)
 {
-	const struct opening o = {.public_addr = t->public_addr, .public_port = t->public_port};
-	struct flow gone = {.tuple = t->tuple,
-		.hs = {.client_isn = t->client_isn, .server_isn = t->cookie_isn}};
 	enum hs_side side = HS_FROM_CLIENT;
 	uint32_t number = flow_find(e->table, &t->tuple.client, t->tuple.client_port,
 		&t->tuple.server, t->tuple.server_port, &side);
+	const struct flow *f = flow_at(e->table, number);
+	bool same = number && side == HS_FROM_CLIENT && f->hs.state >= HS_OFFLOADED &&
+		    f->hs.client_isn == t->client_isn && f->hs.server_isn == t->cookie_isn;
+
+	return same ? number : 0;
+}
+
+void engine_untranslated(struct engine *e, const struct translation *t, struct effects *out)
+{
+	const struct opening o = {.public_addr = t->public_addr, .public_port = t->public_port};
+	const struct flow gone = {.tuple = t->tuple,
+		.hs = {.client_isn = t->client_isn, .server_isn = t->cookie_isn, .tag = t->slot}};
+	uint32_t number = flow_of(e, t);
 
 	out->count = 0;
-	gone.hs.tag = POLICY_RULES_MAX - 1;
-	if (number)
-		gone.hs.tag = flow_at(e->table, number)->hs.tag;
 	reset_server(&gone, t->client_isn + 1, out);
 	reset_client(&gone, &o, out);
+	e->counters.completed--;
+	e->counters.rules[t->slot].admitted--;
 	engine_failed(e, &gone, CAUSE_limited, NULL, out);
 	if (number)
 		engine_forget(e, number);

@@ -53,20 +53,26 @@ bool engine_wants_cookie(struct engine *e, const struct policy_rule *rule, struc
 	return true;
 }
 
+/* One less, if there is one. */
+static bool count_down(_Atomic uint32_t *count)
+{
+	uint32_t n = atomic_load_explicit(count, memory_order_relaxed);
+
+	do {
+		if (n == 0)
+			return false;
+	} while (!atomic_compare_exchange_weak(count, &n, n - 1));
+	return true;
+}
+
 void engine_answered(struct engine *e, uint16_t slot)
 {
 	unsigned now = atomic_load_explicit(&e->shared->windows, memory_order_relaxed) & 1;
-	_Atomic uint32_t *count = &e->shared->unanswered[now][slot];
-	uint32_t n = atomic_load_explicit(count, memory_order_relaxed);
 
-	if (e->sent[slot]) {
+	if (e->sent[slot])
 		e->sent[slot]--;
-		return;
-	}
-	do {
-		if (n == 0)
-			return;
-	} while (!atomic_compare_exchange_weak(count, &n, n - 1));
+	else if (!count_down(&e->shared->unanswered[now][slot]))
+		count_down(&e->shared->unanswered[!now][slot]);
 }
 
 /* A new window begins: the one before the last is forgotten. One engine does it for all. */

@@ -21,8 +21,7 @@ size_t translation_build_ack(const struct translation *t, const struct addr *cli
 	return build_segment(out, &ack);
 }
 
-/* The server's window in units of its scale; what is open must not look closed. */
-static uint16_t scaled_window(const struct translation *t)
+uint16_t translation_window(const struct translation *t)
 {
 	uint16_t window = t->scales ? t->server_window >> t->server_wscale : t->server_window;
 
@@ -39,7 +38,7 @@ size_t translation_build_update(const struct translation *t, uint8_t out[static 
 		.seq = t->cookie_isn + 1,
 		.ack = t->client_isn + 1,
 		.flags = TCP_ACK,
-		.window = scaled_window(t),
+		.window = translation_window(t),
 		.has_timestamp = t->timestamps,
 		.tsval = t->cookie_tsval,
 		.tsecr = t->client_tsval,

@@ -10,6 +10,7 @@
 
 struct translation {
 	struct tuple tuple; /* the server is the one after DNAT */
+	uint16_t slot;      /* the rule's */
 	/* What the client connected to: the server itself, or what DNAT leads from. */
 	struct addr public_addr;
 	uint16_t public_port;
@@ -30,6 +31,10 @@ struct translation {
 	uint16_t client_window; /* as it stood in the third ACK, scaled */
 	uint16_t server_window; /* as it stood in the server's SYN-ACK, not scaled */
 };
+
+/* The server's window as the client is told it, in units of its scale: what is open must not look
+ * closed. */
+uint16_t translation_window(const struct translation *t);
 
 /* The client's third ACK, as the server must see it; `client` is the client as SNAT shows it to the
  * server. Returns the packet's length in bytes. */

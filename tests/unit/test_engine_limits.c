@@ -123,7 +123,7 @@ static void adopted_connections_count(void **state)
 	gate_close(&g);
 }
 
-/* Two handshakes of a source race for its last place. */
+/* Handshakes of a source race for its last place. */
 static void connections_per_source_at_the_third_ack(void **state)
 {
 	for (unsigned rejects = 0; rejects < 2; rejects++) {
@@ -132,9 +132,10 @@ static void connections_per_source_at_the_third_ack(void **state)
 		(void)state;
 		gate_set_up(&g, rejects);
 		one_source(&g);
-		g.rules[0].connections_per_source = 1;
+		g.rules[0].connections_per_source = 2;
 		g.rules[0].over_limit = rejects ? OVER_LIMIT_REJECT : OVER_LIMIT_DROP;
 		gate_open(&g);
+		gate_admit(&g, 2);
 		GATE_EXPECT(&g, 0, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
 		GATE_EXPECT(&g, 1, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
 		GATE_EXPECT(&g, 0, SERVER, SYN_ACK, 0, 1, PASSES(SYN_RCVD));
@@ -146,6 +147,69 @@ static void connections_per_source_at_the_third_ack(void **state)
 		gate_check_sums(&g);
 		gate_close(&g);
 	}
+}
+
+#define HALF_OPEN "dropped:source_half_open failed:limited"
+
+/* A source has no more handshakes under way than it may have connections. */
+static void half_open_handshakes_of_a_source(void **state)
+{
+	struct gate g;
+
+	(void)state;
+	gate_set_up(&g, true);
+	one_source(&g);
+	g.rules[0].connections_per_source = 2;
+	gate_open(&g);
+	GATE_EXPECT(&g, 0, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+	GATE_EXPECT(&g, 1, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+	GATE_EXPECT(
+		&g, 2, CLIENT, SYN, 0, 0, DROPS(source_half_open, CLOSED), .effects = HALF_OPEN);
+	GATE_EXPECT(&g, 0, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+	GATE_EXPECT(&g, 256, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+
+	/* One fails, and one is done: each leaves its place. */
+	GATE_EXPECT(&g, 1, SERVER, RST_ACK, 0, 1, PASSES(CLOSED), .effects = "failed:refused");
+	GATE_EXPECT(&g, 2, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+	GATE_EXPECT(
+		&g, 3, CLIENT, SYN, 0, 0, DROPS(source_half_open, CLOSED), .effects = HALF_OPEN);
+	GATE_EXPECT(&g, 0, SERVER, SYN_ACK, 0, 1, PASSES(SYN_RCVD));
+	GATE_EXPECT(
+		&g, 3, CLIENT, SYN, 0, 0, DROPS(source_half_open, CLOSED), .effects = HALF_OPEN);
+	GATE_EXPECT(&g, 0, CLIENT, ACK, 1, 1, ADMITS(OFFLOADED));
+	GATE_EXPECT(&g, 3, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+	gate_check_sums(&g);
+
+	/* So does one that nobody answers. */
+	GATE_EXPECT(
+		&g, 4, CLIENT, SYN, 0, 0, DROPS(source_half_open, CLOSED), .effects = HALF_OPEN);
+	GATE_EXPECT(&g, 4, CLIENT, SYN, 0, 0, PASSES(SYN_SENT), .after_ms = 60000);
+	gate_check_sums(&g);
+	gate_close(&g);
+}
+
+/* A limit that is taken away while handshakes are counted by it, and set again, begins anew. */
+static void half_open_handshakes_are_counted_anew_by_new_rules(void **state)
+{
+	struct gate g;
+	struct policy_rule other;
+	struct policy unlimited;
+
+	(void)state;
+	gate_set_up(&g, false);
+	one_source(&g);
+	g.rules[0].connections_per_source = 1;
+	other = g.rules[0];
+	other.connections_per_source = 0;
+	unlimited = g.policy;
+	unlimited.rules = &other;
+	gate_open(&g);
+	GATE_EXPECT(&g, 0, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+	engine_set_policy(g.engine, &unlimited);
+	GATE_EXPECT(&g, 0, SERVER, RST_ACK, 0, 1, PASSES(CLOSED), .effects = "failed:refused");
+	engine_set_policy(g.engine, &g.policy);
+	GATE_EXPECT(&g, 1, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+	gate_close(&g);
 }
 
 static void over_limit_may_reject(void **state)
@@ -379,6 +443,8 @@ int main(void)
 		cmocka_unit_test(connections_per_source_at_the_syn),
 		cmocka_unit_test(adopted_connections_count),
 		cmocka_unit_test(connections_per_source_at_the_third_ack),
+		cmocka_unit_test(half_open_handshakes_of_a_source),
+		cmocka_unit_test(half_open_handshakes_are_counted_anew_by_new_rules),
 		cmocka_unit_test(over_limit_may_reject),
 		cmocka_unit_test(rejections_are_limited),
 		cmocka_unit_test(nothing_is_limited_where_nothing_is_enforced),

@@ -145,6 +145,23 @@ static const struct expected table[HS_STATES][HS_SIDES][HS_KINDS] = {
 			[HS_RST] = {"refused CLOSED", "drop bad_seq"},
 		},
 	},
+	[HS_OPENING] = {
+		{
+			[HS_SYN] = {"drop not_established", "cookie OPENING"},
+			[HS_SYN_ACK] = NEVER("bad_flags"),
+			[HS_ACK] = {"hold OPENING", "prove OPENING"},
+			[HS_ACK_OF_FIN] = {"hold OPENING", "prove OPENING"},
+			[HS_FIN] = {"hold OPENING", "drop bad_ack"},
+			[HS_RST] = {"client_reset CLOSED", "drop bad_seq"},
+		}, {
+			[HS_SYN] = NEVER("bad_flags"),
+			[HS_SYN_ACK] = {"translate ESTABLISHED", "rebuke OPENING"},
+			[HS_ACK] = ALWAYS("rebuke OPENING"),
+			[HS_ACK_OF_FIN] = ALWAYS("rebuke OPENING"),
+			[HS_FIN] = ALWAYS("rebuke OPENING"),
+			[HS_RST] = {"refused CLOSED", "drop bad_ack"},
+		},
+	},
 	[HS_OFFLOADED] = {
 		{
 			[HS_SYN] = {"pass OFFLOADED", "open OFFLOADED"},
@@ -249,6 +266,11 @@ static const char *const act_words[HS_ACTS] = {
 	[HS_ADMIT] = "admit",
 	[HS_REFUSED] = "refused",
 	[HS_CLIENT_RESET] = "client_reset",
+	[HS_COOKIE] = "cookie",
+	[HS_HOLD] = "hold",
+	[HS_PROVE] = "prove",
+	[HS_TRANSLATE] = "translate",
+	[HS_REBUKE] = "rebuke",
 };
 
 /* Whose FIN has been seen in a state. */
@@ -271,6 +293,7 @@ static bool fin_sent(enum hs_state state, enum hs_side side)
 	case HS_SYN_CROSSED:
 	case HS_SYN_RCVD:
 	case HS_SYN_RENEWED:
+	case HS_OPENING:
 	case HS_OFFLOADED:
 	case HS_ESTABLISHED:
 	case HS_RESET:

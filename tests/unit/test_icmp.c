@@ -44,11 +44,94 @@ static void only_unreachable_errors_say_that_the_way_is_closed(void **state)
 		assert_int_equal(kind(&s), n == 3 ? PACKET_ICMP_ERROR : PACKET_OTHER);
 		s = SAMPLE(unreachable4);
 		s.bytes[21] = (uint8_t)n;
-		assert_int_equal(kind(&s), n == 4 ? PACKET_OTHER : PACKET_ICMP_ERROR);
+		assert_int_equal(kind(&s), n == 4 ? PACKET_TOO_BIG : PACKET_ICMP_ERROR);
 		s = SAMPLE(unreachable6);
 		s.bytes[40] = (uint8_t)n;
-		assert_int_equal(kind(&s), n == 1 ? PACKET_ICMP_ERROR : PACKET_OTHER);
+		assert_int_equal(kind(&s), n == 1   ? PACKET_ICMP_ERROR
+					   : n == 2 ? PACKET_TOO_BIG
+						    : PACKET_OTHER);
 	}
+}
+
+/* "Fragmentation needed", and "packet too big". */
+static struct sample too_big4(uint16_t mtu)
+{
+	struct sample s = SAMPLE(unreachable4);
+
+	s.bytes[20 + 1] = 4;
+	wire_put16(s.bytes + 20 + 6, mtu);
+	return s;
+}
+
+static struct sample too_big6(uint32_t mtu)
+{
+	struct sample s = SAMPLE(unreachable6);
+
+	s.bytes[40] = 2;
+	wire_put32(s.bytes + 40 + 4, mtu);
+	return s;
+}
+
+static void a_size_error_names_the_segment_and_the_mtu(void **state)
+{
+	static const uint8_t router[] = {203, 0, 113, 7};
+	struct sample four = too_big4(1400), six = too_big6(0x00011280);
+	struct parsed p = parse(&four);
+
+	(void)state;
+	assert_int_equal(p.kind, PACKET_TOO_BIG);
+	assert_addr(&p.from, addr_v4(router));
+	assert_addr(&p.seg.src, addr_v4(client4));
+	assert_addr(&p.seg.dst, addr_v4(server4));
+	assert_int_equal(p.seg.src_port, 40000);
+	assert_int_equal(p.seg.dst_port, 443);
+	assert_int_equal(p.seg.seq, 0x11223344);
+	assert_int_equal(p.seg.ack, 1400);
+
+	p = parse(&six);
+	assert_int_equal(p.kind, PACKET_TOO_BIG);
+	assert_addr(&p.from, v6("\x20\x01\x0d\xb8\xff\xff\0\0\0\0\0\0\0\0\0\x07"));
+	assert_addr(&p.seg.src, v6(CLIENT6));
+	assert_addr(&p.seg.dst, v6(SERVER6));
+	assert_int_equal(p.seg.src_port, 40000);
+	assert_int_equal(p.seg.dst_port, 443);
+	assert_int_equal(p.seg.seq, 0x11223344);
+	assert_int_equal(p.seg.ack, 0x00011280);
+}
+
+/* Whatever can't be understood of it goes its way. */
+static void a_size_error_is_never_malformed(void **state)
+{
+	struct sample s;
+
+	(void)state;
+	for (size_t len = 20 + 8; len < 20 + 8 + 20 + 8; len++) {
+		s = too_big4(1400);
+		wire_put16(s.bytes + 2, (uint16_t)len);
+		assert_int_equal(parse_part(s.bytes, len, len, false).kind, PACKET_OTHER);
+	}
+	for (size_t len = 42; len < 40 + 8 + 40 + 8; len++) {
+		s = too_big6(1280);
+		wire_put16(s.bytes + 4, (uint16_t)(len - 40));
+		assert_int_equal(parse_part(s.bytes, len, len, false).kind, PACKET_OTHER);
+	}
+	for (size_t at = 28; at < 28 + 20 + 4; at++) {
+		enum packet_kind k;
+
+		s = too_big4(1400);
+		s.bytes[at] = (uint8_t)~s.bytes[at];
+		k = kind(&s);
+		assert_true(k == PACKET_TOO_BIG || k == PACKET_OTHER);
+	}
+	s = too_big4(1400);
+	s.bytes[28 + 9] = 17;
+	assert_int_equal(kind(&s), PACKET_OTHER);
+	s = too_big4(1400);
+	wire_put16(s.bytes + 48, 0);
+	assert_int_equal(kind(&s), PACKET_OTHER);
+	s = too_big6(1400);
+	s.bytes[48] = 0x45;
+	assert_int_equal(kind(&s), PACKET_OTHER);
 }
 
 static void a_quote_must_reach_the_sequence_number(void **state)
@@ -133,6 +216,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_unreachable_error_is_about_the_quoted_segment),
 		cmocka_unit_test(only_unreachable_errors_say_that_the_way_is_closed),
+		cmocka_unit_test(a_size_error_names_the_segment_and_the_mtu),
+		cmocka_unit_test(a_size_error_is_never_malformed),
 		cmocka_unit_test(a_quote_must_reach_the_sequence_number),
 		cmocka_unit_test(a_quote_of_something_else_is_left_to_others),
 		cmocka_unit_test(a_quote_that_makes_no_sense_is_malformed),

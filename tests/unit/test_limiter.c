@@ -143,6 +143,135 @@ static void without_a_place_nobody_is_kept_out(void **state)
 	limiter_free(l);
 }
 
+static void what_fits_is_not_counted(void **state)
+{
+	static const struct policy_rate rate = {.per_s = 10, .burst = 2}, none = {0, 0};
+	struct limiter *l = limiter_new(64, &key);
+	struct addr a = source(1);
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++)
+		assert_true(limiter_fits(l, &a, 0, &rate, 1000));
+	assert_int_equal(limiter_tracked(l), 0);
+	assert_int_equal(taken(l, 1, 0, &rate, 1000, 10), 2);
+	assert_false(limiter_fits(l, &a, 0, &rate, 1000));
+	assert_true(limiter_fits(l, &a, 0, &none, 1000));
+	assert_false(limiter_fits(l, &a, 0, &rate, 100999));
+	assert_true(limiter_fits(l, &a, 0, &rate, 101000));
+	assert_int_equal(taken(l, 1, 0, &rate, 101000, 10), 1);
+	limiter_free(l);
+}
+
+static void completed_handshakes_have_a_rate_of_their_own(void **state)
+{
+	static const struct policy_rate rate = {.per_s = 10, .burst = 3}, none = {0, 0};
+	struct limiter *l = limiter_new(64, &key);
+	struct addr a = source(1);
+
+	(void)state;
+	assert_int_equal(taken(l, 1, 0, &rate, 1000, 10), 3);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(limiter_complete(l, &a, 0, &rate, 1000), i < 3);
+	assert_true(limiter_complete(l, &a, 0, &none, 1000));
+	assert_true(limiter_complete(l, &a, 0, &rate, 101000));
+	assert_false(limiter_complete(l, &a, 0, &rate, 101000));
+	limiter_free(l);
+}
+
+/* The greatest that a configuration can say, twice over, and a burst of a million. */
+static void great_rates_do_not_overflow(void **state)
+{
+	static const struct policy_rate rate = {.per_s = 2000000, .burst = 2000000};
+	struct limiter *l = limiter_new(64, &key);
+	uint64_t now = UINT64_C(50) * 365 * 86400 * 1000000;
+
+	(void)state;
+	assert_int_equal(taken(l, 1, 0, &rate, now, 2000001), 2000000);
+	assert_int_equal(taken(l, 1, 0, &rate, now + 1, 10), 2);
+	limiter_free(l);
+}
+
+static void half_open_handshakes_are_counted(void **state)
+{
+	struct limiter *l = limiter_new(64, &key);
+	struct addr a = source(1), b = source(2);
+
+	(void)state;
+	assert_int_equal(limiter_half_open(l, &a, 0), 0);
+	limiter_settle(l, &a, 0);
+	for (uint32_t n = 1; n <= 3; n++) {
+		limiter_open(l, &a, 0);
+		assert_int_equal(limiter_half_open(l, &a, 0), n);
+	}
+	limiter_open(l, &b, 0);
+	assert_int_equal(limiter_half_open(l, &a, 1), 0);
+	assert_int_equal(limiter_half_open(l, &b, 0), 1);
+	assert_int_equal(limiter_connections(l, &a, 0), 0);
+	limiter_settle(l, &a, 0);
+	assert_int_equal(limiter_half_open(l, &a, 0), 2);
+	limiter_forget_half_open(l);
+	assert_int_equal(limiter_half_open(l, &a, 0), 0);
+	assert_int_equal(limiter_half_open(l, &b, 0), 0);
+	limiter_settle(l, &a, 0);
+	assert_int_equal(limiter_half_open(l, &a, 0), 0);
+	limiter_free(l);
+}
+
+/* Free places go first, then those without half-open handshakes. */
+static void half_open_handshakes_keep_their_place_while_others_are_idle(void **state)
+{
+	static const struct policy_rate rate = {.per_s = 10, .burst = 10};
+	struct limiter *l = limiter_new(8, &key);
+	struct addr a = source(0);
+
+	(void)state;
+	for (uint32_t n = 0; n < 7; n++) {
+		a = source(n);
+		limiter_open(l, &a, 0);
+	}
+	for (uint32_t n = 100; n < 200; n++)
+		taken(l, n, 0, &rate, 1000 + n, 1);
+	for (uint32_t n = 0; n < 7; n++) {
+		a = source(n);
+		assert_int_equal(limiter_half_open(l, &a, 0), 1);
+	}
+	assert_int_equal(limiter_tracked(l), 8);
+	limiter_free(l);
+}
+
+static void note_source(void *arg, const struct limiter_source *s)
+{
+	struct limiter_source *seen = arg;
+
+	assert_int_equal(s->slot, 5);
+	seen[s->source.b[15]] = *s;
+}
+
+static void each_source_is_named(void **state)
+{
+	struct limiter *l = limiter_new(64, &key);
+	struct limiter_source seen[8] = {0};
+	struct addr a = source(1), b = source(2), c = source(3);
+	bool counted;
+
+	(void)state;
+	assert_int_equal(limiter_tracked(l), 0);
+	limiter_connect(l, &a, 5, 9, 1000, &counted);
+	limiter_connect(l, &a, 5, 9, 1000, &counted);
+	limiter_open(l, &a, 5);
+	limiter_open(l, &b, 5);
+	limiter_each(l, note_source, seen);
+	assert_int_equal(limiter_tracked(l), 2);
+	assert_true(addr_equal(&seen[1].source, &a));
+	assert_int_equal(seen[1].connections, 2);
+	assert_int_equal(seen[1].half_open, 1);
+	assert_true(addr_equal(&seen[2].source, &b));
+	assert_int_equal(seen[2].connections, 0);
+	assert_int_equal(seen[2].half_open, 1);
+	assert_false(addr_equal(&seen[3].source, &c));
+	limiter_free(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -152,6 +281,12 @@ int main(void)
 		cmocka_unit_test(connections_are_counted),
 		cmocka_unit_test(connections_outlast_a_flood),
 		cmocka_unit_test(without_a_place_nobody_is_kept_out),
+		cmocka_unit_test(what_fits_is_not_counted),
+		cmocka_unit_test(completed_handshakes_have_a_rate_of_their_own),
+		cmocka_unit_test(great_rates_do_not_overflow),
+		cmocka_unit_test(half_open_handshakes_are_counted),
+		cmocka_unit_test(half_open_handshakes_keep_their_place_while_others_are_idle),
+		cmocka_unit_test(each_source_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
