@@ -6,11 +6,14 @@ import shutil
 
 import pytest
 
+import floods
 import gate as gate_module
 import netns
+from services import Nginx
 from topology import Lab
 
-TOOLS = ("ip", "iptables", "ip6tables", "nft", "nginx", "curl", "nmap", "ss", "conntrack")
+TOOLS = ("ip", "iptables", "ip6tables", "nft", "nginx", "curl", "nmap", "ss", "conntrack", "iperf3", "wrk", "hping3",
+         "ssh", "ssh-keygen", "sshd", "redis-server", "redis-cli", "redis-benchmark")
 
 
 def pytest_configure(config):
@@ -19,7 +22,7 @@ def pytest_configure(config):
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if missing:
         pytest.exit(f"the lab misses {', '.join(missing)}: run build-aux/deps test", returncode=2)
-    for program in ("ackgated", "ackgatectl"):
+    for program in ("ackgated", "ackgatectl", "tests/lab/flood", "tests/lab/dial"):
         if not os.path.exists(os.path.join(gate_module.programs(), program)):
             pytest.exit(f"no {program} in {gate_module.programs()}: run ./run --build", returncode=2)
     netns.delete_stale()
@@ -36,6 +39,11 @@ def pytest_runtest_makereport(item, call):
                 rules = gate.namespace.run("iptables-save", "-c", "-t", "security", check=False).stdout
                 report.sections.append(("rules of the security table that were hit", "\n".join(
                     line for line in rules.splitlines() if line.startswith("[") and not line.startswith("[0:0]"))))
+                report.sections.append(("ackgatectl rules", gate.ctl("rules").stdout))
+                report.sections.append(("lasting rules", gate.namespace.run(
+                    "nft", "list", "table", "inet", "ackgate_lasting", check=False).stdout))
+                report.sections.append(("conntrack", gate.namespace.run(
+                    "conntrack", "-L", "-p", "tcp", check=False).stdout[-3000:]))
 
 
 @pytest.fixture(params=["forwarded", "local"])
@@ -77,3 +85,24 @@ def new_gate(request, lab):
 @pytest.fixture
 def gate(new_gate):
     return new_gate()
+
+
+@pytest.fixture
+def web(lab):
+    """A web server with one small page, and the networks that floods and many honest clients come from."""
+    floods.route(lab)
+    nginx = lab.closing(Nginx(lab.server, lab.directory, ports=(80, 81), backlog=4096))
+    nginx.publish("index.html", floods.PAGE_SIZE)
+    return nginx
+
+
+@pytest.fixture
+def figures(request):
+    """Keeps what was measured: figures(text) shows with a failure, and goes to the file $ACKGATE_LAB_FIGURES."""
+    def keep(text):
+        print(text)
+        path = os.environ.get("ACKGATE_LAB_FIGURES")
+        if path:
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(f"{request.node.name}: {text}\n")
+    return keep

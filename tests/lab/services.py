@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What stands behind the gate and who comes to it: nginx, curl, a plain echo service, loss on a link."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -37,11 +38,11 @@ http {{
 class Nginx:
     """nginx with everything it needs in one folder; /FILE at full speed, /slow/FILE at slow_rate bytes/s."""
 
-    def __init__(self, namespace, directory, ports=(80,), slow_rate="100k"):
+    def __init__(self, namespace, directory, ports=(80,), slow_rate="100k", backlog=511):
         self.directory = os.path.join(directory, f"nginx-{ports[0]}")
         os.makedirs(os.path.join(self.directory, "www"))
         self.sums = {}
-        listen = "\n        ".join(f"listen {port}; listen [::]:{port};" for port in ports)
+        listen = "\n        ".join(f"listen {port} backlog={backlog}; listen [::]:{port} backlog={backlog};" for port in ports)
         conf = os.path.join(self.directory, "nginx.conf")
         with open(conf, "w", encoding="ascii") as file:
             file.write(NGINX_CONF.format(dir=self.directory, listen=listen, slow_rate=slow_rate))
@@ -194,6 +195,15 @@ def lose(namespace, share, device=None):
     for tool in ("iptables", "ip6tables"):
         namespace.run(tool, "-w", "-t", "raw", "-A", "PREROUTING", *(["-i", device] if device else []),
                       "-p", "tcp", "-m", "statistic", "--mode", "random", "--probability", str(share), "-j", "DROP")
+
+
+def keep_pace(namespace):
+    """Keeps bad luck from growing into minutes: no pacing by what loss did to the estimates, and, where the kernel can
+    (6.15), bounded back-off, which must not make the server give up the sockets that nginx has closed."""
+    namespace.sysctl("net.ipv4.tcp_congestion_control", "reno")
+    namespace.sysctl("net.ipv4.tcp_orphan_retries", 100)
+    with contextlib.suppress(FileNotFoundError):
+        namespace.sysctl("net.ipv4.tcp_rto_max_ms", 3000)
 
 
 def silence(namespace, port):

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Point 4: with a fifth of all packets lost, transfers still finish and no retransmit is taken for an attack."""
 
-import contextlib
-
 import pytest
 
-from services import Downloads, Nginx, lose
+from services import Downloads, Nginx, keep_pace, lose
 
 LOSS = 0.2
 CONNECTIONS = 20
@@ -34,15 +32,6 @@ def lose_behind_the_gate(lab):
                     meta l4proto tcp numgen random mod 1000 < {int(LOSS * 1000)} drop
                 }}
             }}""")
-
-
-def keep_pace(namespace):
-    """Keeps bad luck from growing into minutes: no pacing by what loss did to the estimates, and, where the kernel can
-    (6.15), bounded back-off, which must not make the server give up the sockets that nginx has closed."""
-    namespace.sysctl("net.ipv4.tcp_congestion_control", "reno")
-    namespace.sysctl("net.ipv4.tcp_orphan_retries", 100)
-    with contextlib.suppress(FileNotFoundError):
-        namespace.sysctl("net.ipv4.tcp_rto_max_ms", 3000)
 
 
 @pytest.mark.parametrize("inspect", ["handshake", "full"])

@@ -119,7 +119,7 @@ def test_syn_rate_is_per_source(lab, gate, echo, family):
 
 
 def test_half_open_of_a_rule(lab, gate, echo, family):
-    gate.start({"rule echo": {"port": PORT, "half_open": 10}})
+    gate.start({"rule echo": {"port": PORT, "half_open": 10, "syncookies": "never"}})
     peer = raw_client(lab, family)
     flows = [peer.flow(lab.server_address[family], PORT, port=20_000 + number) for number in range(25)]
     for flow in flows:

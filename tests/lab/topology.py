@@ -28,6 +28,15 @@ MAC = {
     ("gate", "client0"): "02:00:00:00:01:01",
     ("gate", "server0"): "02:00:00:00:02:01",
     ("server", "eth0"): "02:00:00:00:02:02",
+    # Of larger pictures.
+    ("client", "eth1"): "02:00:00:00:03:02",
+    ("gate2", "client0"): "02:00:00:00:03:01",
+    ("gate2", "server0"): "02:00:00:00:04:01",
+    ("server", "eth1"): "02:00:00:00:04:02",
+    ("client", "origin0"): "02:00:00:00:05:01",
+    ("origin", "eth0"): "02:00:00:00:05:02",
+    ("server", "far0"): "02:00:00:00:06:01",
+    ("far", "eth0"): "02:00:00:00:06:02",
 }
 
 FAMILIES = (4, 6)
@@ -46,10 +55,10 @@ def eventually(condition, timeout=5, every=0.05):
     return value
 
 
-def _link(a, a_device, b, b_device, networks):
-    """A veth pair; networks: (address of a, address of b, prefix length) each."""
+def link(a, a_device, b, b_device, networks, index=100):
+    """A veth pair; networks: (address of a, address of b, prefix length) each; index: of a's end, one that b's is not."""
     # Of ends with different numbers the kernel reports the carrier at once, of others up to a second later.
-    a.ip("link", "add", a_device, "index", "100", "address", MAC[a.role, a_device], "type", "veth",
+    a.ip("link", "add", a_device, "index", str(index), "address", MAC[a.role, a_device], "type", "veth",
          "peer", "name", b_device, "address", MAC[b.role, b_device], "netns", b.name)
     for namespace, device, mine in ((a, a_device, 0), (b, b_device, 1)):
         namespace.sysctl(f"net.ipv6.conf.{device}.accept_dad", 0)
@@ -74,16 +83,17 @@ class Lab:
             self.close()
             raise
 
-    def _namespace(self, role, number):
-        namespace = Namespace(role, number)
+    def namespace(self, role, number=None):
+        """One more namespace, which goes with the lab."""
+        namespace = Namespace(role, number or next_number())
         self.namespaces.append(namespace)
         return namespace
 
     def _build(self):
         number = next_number()
-        self.client = self._namespace("client", number)
-        self.gate = self._namespace("gate", number)
-        _link(self.client, "eth0", self.gate, "client0",
+        self.client = self.namespace("client", number)
+        self.gate = self.namespace("gate", number)
+        link(self.client, "eth0", self.gate, "client0",
               [(CLIENT[4], GATE[4], 24), (CLIENT[6], GATE[6], 64)])
         for family in FAMILIES:
             self.client.ip(f"-{family}", "route", "add", "default", "via", GATE[family])
@@ -93,9 +103,9 @@ class Lab:
             self.server = self.gate
             self.server_address = GATE
             return
-        self.server = self._namespace("server", number)
+        self.server = self.namespace("server", number)
         self.server_address = SERVER
-        _link(self.server, "eth0", self.gate, "server0",
+        link(self.server, "eth0", self.gate, "server0",
               [(SERVER[4], GATE_INSIDE[4], 24), (SERVER[6], GATE_INSIDE[6], 64)])
         self.gate.sysctl("net.ipv4.ip_forward", 1)
         self.gate.sysctl("net.ipv6.conf.all.forwarding", 1)

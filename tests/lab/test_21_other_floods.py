@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Floods of what opens nothing: none of it reaches the server, and honest clients connect meanwhile."""
+
+import pytest
+
+import floods
+from floods import Arrivals, Flood, cookies, dial, learn
+from topology import eventually
+
+COUNT = 2000 if floods.LONG else 200
+SECONDS = 30 if floods.LONG else 2
+
+# What the kernel's own rules can tell costs no packet in the queue; an ACK may carry a cookie, with a FIN as well.
+IN_THE_KERNEL = ("rst", "syn-ack")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("what", ["ack", "rst", "syn-ack", "fin"])
+def test_nothing_arrives_and_honest_clients_connect(lab, gate, web, family, what, figures):
+    gate.start({"rule web": {"port": "80, 81", "syncookies": "always"}})
+    learn(lab, gate, family)
+    arrivals = Arrivals(lab)
+    before = gate.queue_packets()
+    memory = gate.memory_kib()
+    flood = Flood(lab, family, kind=what)
+    honest = dial(lab, family, COUNT, rate=COUNT / SECONDS)
+    sent = flood.stop()
+    queued = gate.queue_packets() - before
+    figures(f"{sent['per_s']:.0f} {what}/s, {honest['connections']} of {COUNT} honest clients {honest['errors']}, "
+            f"{queued} packets queued; {floods.queue_figures(gate)}")
+    assert (honest["connections"], honest["errors"]) == (COUNT, {}), floods.queue_figures(gate)
+    assert arrivals.count() == 0
+    assert cookies(gate)["accepted"] >= COUNT
+    assert gate.memory_kib() - memory < 2048
+    if what in IN_THE_KERNEL:
+        assert queued <= 8 * COUNT + sent["sent"] / 10
+    assert eventually(lambda: sum(gate.drops().values()) >= sent["sent"] * 0.9 - gate.queue_losses()), gate.drops()
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("what", ["ack", "rst", "syn-ack", "fin"])
+def test_each_segment_has_its_reason(lab, gate, web, family, what):
+    """ACKs after cookies were sent may be third ones, and are told by their cookie."""
+    gate.start({"rule web": {"port": "80, 81", "syncookies": "always"}})
+    learn(lab, gate, family)
+    assert dial(lab, family, 5)["failed"] == 0
+    arrivals = Arrivals(lab)
+    flood = Flood(lab, family, kind=what, rate=500)
+    assert eventually(lambda: sum(gate.drops().values()) >= 200)
+    sent = flood.stop()["sent"]
+    assert eventually(lambda: sum(gate.drops().values()) == sent), (gate.drops(), sent)
+    assert set(gate.drops()) <= {"ack": {"bad_cookie", "source_rate", "no_flow"}, "fin": {"bad_cookie", "source_rate", "no_flow"},
+                                 "rst": {"no_flow"}, "syn-ack": {"no_flow"}}[what]
+    assert arrivals.count() == 0
