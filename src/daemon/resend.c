@@ -1,14 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "daemon/resend.h"
 
-bool resend_rst(
-	struct translations *translations, struct inject *inject, const struct server_rst *rst)
+/* Where both ends' addresses were changed, conntrack has neither of its tuples as hooks show them:
+ * the way that DNAT leads is known from elsewhere. */
+static bool find(const struct resend *with, const struct tuple *t, struct translations_found *found)
+{
+	struct learned_server server;
+	struct tuple sent = *t;
+
+	if (translations_find(with->translations, t, found))
+		return true;
+	if (!learned_find(with->learned, &t->server, t->server_port, &server) ||
+		server.route != LEARNED_ROUTE_ONE)
+		return false;
+	sent.server = server.public_addr;
+	sent.server_port = server.public_port;
+	return translations_find(with->translations, &sent, found);
+}
+
+bool resend_rst(const struct resend *with, const struct server_rst *rst)
 {
 	struct translations_found found;
 	uint8_t bytes[BUILD_MAX];
 
 	/* The kernel is wrong about all entries that a program has made, translated or not. */
-	if (!translations_find(translations, &rst->tuple, &found) || !found.by_ctnetlink)
+	if (!find(with, &rst->tuple, &found) || !found.by_ctnetlink)
 		return false;
 	const struct build_segment out = {
 		.src = found.client_side.server,
@@ -19,7 +35,7 @@ bool resend_rst(
 		.ack = rst->ack,
 		.flags = rst->has_ack ? TCP_RST | TCP_ACK : TCP_RST,
 	};
-	inject_add(inject, bytes, build_segment(bytes, &out));
+	inject_add(with->inject, bytes, build_segment(bytes, &out));
 	return true;
 }
 
@@ -50,8 +66,7 @@ static void tell_server(const struct translations_found *found, const struct siz
 		out->seq -= found->offset;
 }
 
-bool resend_too_big(
-	struct translations *translations, struct inject *inject, const struct size_error *error)
+bool resend_too_big(const struct resend *with, const struct size_error *error)
 {
 	const struct tuple *quoted = &error->quoted;
 	const struct tuple back = reversed(quoted);
@@ -59,16 +74,16 @@ bool resend_too_big(
 	struct translations_found found;
 	uint8_t bytes[BUILD_MAX];
 
-	if (translations_find(translations, quoted, &found) && found.translated &&
+	if (find(with, quoted, &found) && found.translated &&
 		(is_end(&quoted->client, quoted->client_port, &found.client_side.client,
 			 found.client_side.client_port) ||
 			is_end(&quoted->client, quoted->client_port, &found.server_side.client,
 				found.server_side.client_port)))
 		tell_client(&found, &out);
-	else if (translations_find(translations, &back, &found) && found.translated)
+	else if (find(with, &back, &found) && found.translated)
 		tell_server(&found, error, &out);
 	else
 		return false;
-	inject_add(inject, bytes, build_too_big(bytes, &out));
+	inject_add(with->inject, bytes, build_too_big(bytes, &out));
 	return true;
 }

@@ -7,14 +7,20 @@
 #define ACKGATE_DAEMON_RESEND_H
 
 #include "core/engine.h"
+#include "core/learned.h"
 #include "kernel/inject.h"
 #include "kernel/translations.h"
 
+/* What both work with. */
+struct resend {
+	struct translations *translations;
+	struct inject *inject;
+	const struct learned *learned;
+};
+
 /* Both return whether it has been sent instead of the packet that came, which must be dropped then.
  */
-bool resend_rst(
-	struct translations *translations, struct inject *inject, const struct server_rst *rst);
-bool resend_too_big(
-	struct translations *translations, struct inject *inject, const struct size_error *error);
+bool resend_rst(const struct resend *with, const struct server_rst *rst);
+bool resend_too_big(const struct resend *with, const struct size_error *error);
 
 #endif

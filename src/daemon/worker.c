@@ -33,6 +33,7 @@ struct worker {
 	struct queue *queue[LANES];
 	struct conntrack *conntrack;
 	struct translations *translations;
+	const struct learned *learned;
 	struct inject *inject;
 	struct ifname_cache interfaces;
 	bool by_interface;
@@ -208,12 +209,13 @@ static void on_translated(void *arg, const struct translation *t, const struct a
 
 static void resend(struct worker *w, struct decision *out)
 {
+	const struct resend with = {w->translations, w->inject, w->learned};
+
 	for (size_t i = 0; i < out->effects.count; i++) {
 		const struct effect *e = &out->effects.list[i];
 
-		if ((e->type == EFFECT_RST && resend_rst(w->translations, w->inject, &e->rst)) ||
-			(e->type == EFFECT_TOO_BIG &&
-				resend_too_big(w->translations, w->inject, &e->too_big)))
+		if ((e->type == EFFECT_RST && resend_rst(&with, &e->rst)) ||
+			(e->type == EFFECT_TOO_BIG && resend_too_big(&with, &e->too_big)))
 			out->verdict = VERDICT_DROP;
 	}
 }
@@ -491,6 +493,7 @@ struct worker *worker_open(const struct worker_setup *s, char *why, size_t why_s
 		goto out;
 	w->by_interface = s->config->policy.by_interface;
 	w->words = s->words;
+	w->learned = engine_shared_learned(s->shared);
 	return w;
 out:
 	worker_close(w);
