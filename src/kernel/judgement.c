@@ -5,8 +5,9 @@
  * One bit, in two marks. In the connection mark it means: admitted, handed over to the kernel. In
  * the packet mark, on the way up, it is a hint: with SYN, the connection's entry is marked;
  * without, the packet comes from the server's side. On the way down user space repeats the hook
- * with the bit set to say: admit. On packets that conntrack was told to leave alone it means:
- * injected by us.
+ * with the bit set to say: admit. On packets that conntrack was told to leave alone, and on SYNs
+ * that this host sends, it means: injected by us. What SYN cookies add to all this is in
+ * judgement_cookies.c.
  *
  * INPUT judges what arrives (conntrack's original direction), OUTPUT the replies of the same
  * connections, FORWARD both. Packets show their addresses after DNAT at all three. A packet of the

@@ -10,8 +10,8 @@
  * changed. */
 void judgement_cookies_build(struct chains *c);
 
-/* In the client's chain of a rule that gives cookies: SYNs that may be answered with one, but for
- * those that any rule's are asked like. */
+/* In the client's chain of a rule that gives cookies, before all its other SYNs are asked about:
+ * those whose destination was changed. */
 void judgement_cookies_syns(struct chains *c, size_t chain, const struct policy_rule *r);
 /* At a hook that replies pass: RSTs of servers. */
 void judgement_cookies_resets(struct chains *c, size_t chain);

@@ -144,10 +144,12 @@ static bool run(const char *text, const char *failed, char *why, size_t why_size
 /* What was translated once goes on to be: connections may stand whatever the policy says now. */
 static struct lasting_parts parts_for(const struct lasting *l, json_t *there, bool translate)
 {
+	bool object = has(there, "synproxy", LASTING_TRANSLATION);
+
 	return (struct lasting_parts){
-		.translate = l->cannot_translate == NULL &&
-			     (translate || has(there, "synproxy", LASTING_TRANSLATION)),
+		.translate = l->cannot_translate == NULL && (translate || object),
 		.block = l->cannot_block == NULL,
+		.object_there = object,
 	};
 }
 

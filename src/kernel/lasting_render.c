@@ -161,7 +161,8 @@ long lasting_render(
 	build_blocked(c);
 	build_invalid(c);
 	fprintf(to, "table %s {\n", table);
-	if (parts.translate) /* the numbers are for SYNs that it answers: none */
+	if (parts.translate &&
+		!parts.object_there) /* the numbers are for SYNs that it answers: none */
 		fputs("\tsynproxy " LASTING_TRANSLATION " {\n"
 		      "\t\tmss 1460\n\t\twscale 7\n\t\ttimestamp sack-perm\n\t}\n",
 			to);

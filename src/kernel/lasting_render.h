@@ -15,6 +15,8 @@
 struct lasting_parts {
 	bool translate;
 	bool block;
+	bool object_there; /* the synproxy object; older kernels lose count of its hooks if it is
+			      added again */
 };
 
 /* Writes the table with those parts. The number of its rules; -1 without memory. */

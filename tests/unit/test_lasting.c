@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "kernel/lasting.h"
+#include "kernel/lasting_render.h"
 
 #include <stdlib.h>
 
@@ -142,12 +143,35 @@ static void what_is_not_translated_goes_nowhere(void **state)
 	check(&policy, true, has, lacks);
 }
 
+/* Nothing that stands is touched. */
+static void the_object_is_not_added_again(void **state)
+{
+	const struct lasting_parts again = {.translate = true, .block = true, .object_there = true};
+	const struct lasting_parts first = {.translate = true, .block = true};
+	char *text;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+
+	(void)state;
+	assert_non_null(to);
+	long count = lasting_render(to, "inet t", &policy, again);
+	assert_int_equal(fclose(to), 0);
+	assert_null(strstr(text, "synproxy"));
+	assert_non_null(strstr(text, "chain invalid_forward {"));
+	free(text);
+	to = fopen("/dev/null", "w");
+	assert_non_null(to);
+	assert_int_equal(lasting_render(to, "inet t", &policy, first), count);
+	fclose(to);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(blocked_sources_are_dropped_where_rules_judge),
 		cmocka_unit_test(a_rule_may_name_lo),
 		cmocka_unit_test(what_is_not_translated_goes_nowhere),
+		cmocka_unit_test(the_object_is_not_added_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
