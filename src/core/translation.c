@@ -23,7 +23,8 @@ size_t translation_build_ack(const struct translation *t, const struct addr *cli
 
 uint16_t translation_window(const struct translation *t)
 {
-	uint16_t window = t->scales ? t->server_window >> t->server_wscale : t->server_window;
+	uint16_t window =
+		(uint16_t)(t->scales ? t->server_window >> t->server_wscale : t->server_window);
 
 	return window == 0 && t->server_window > 0 ? 1 : window;
 }

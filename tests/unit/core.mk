@@ -11,13 +11,20 @@ core_tests = \
 	tests/unit/test_window \
 	tests/unit/test_flow \
 	tests/unit/test_limiter \
+	tests/unit/test_cookie \
+	tests/unit/test_learned \
+	tests/unit/test_translation \
 	tests/unit/test_policy \
 	tests/unit/test_engine_handshake \
 	tests/unit/test_engine_fastopen \
 	tests/unit/test_engine_full \
 	tests/unit/test_engine_limits \
 	tests/unit/test_engine_life \
-	tests/unit/test_engine_rules
+	tests/unit/test_engine_rules \
+	tests/unit/test_engine_cookies \
+	tests/unit/test_engine_openings \
+	tests/unit/test_engine_evidence \
+	tests/unit/test_engine_pressure
 check_PROGRAMS += $(core_tests)
 TESTS += $(core_tests)
 
@@ -36,6 +43,18 @@ tests_unit_test_flow_LDADD = src/core/libackcore.a $(CMOCKA_LIBS)
 tests_unit_test_limiter_SOURCES = tests/unit/test_limiter.c
 tests_unit_test_limiter_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_limiter_LDADD = src/core/libackcore.a $(CMOCKA_LIBS)
+
+tests_unit_test_cookie_SOURCES = tests/unit/test_cookie.c
+tests_unit_test_cookie_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_cookie_LDADD = src/core/libackcore.a $(CMOCKA_LIBS)
+
+tests_unit_test_learned_SOURCES = tests/unit/test_learned.c
+tests_unit_test_learned_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_learned_LDADD = src/core/libackcore.a $(CMOCKA_LIBS)
+
+tests_unit_test_translation_SOURCES = tests/unit/test_translation.c
+tests_unit_test_translation_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_translation_LDADD = src/core/libackcore.a $(CMOCKA_LIBS)
 
 tests_unit_test_policy_SOURCES = tests/unit/test_policy.c
 tests_unit_test_policy_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
@@ -64,4 +83,20 @@ tests_unit_test_engine_life_LDADD = tests/unit/libscenario.a src/core/libackcore
 tests_unit_test_engine_rules_SOURCES = tests/unit/test_engine_rules.c
 tests_unit_test_engine_rules_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_rules_LDADD = tests/unit/libscenario.a src/core/libackcore.a $(CMOCKA_LIBS)
+
+tests_unit_test_engine_cookies_SOURCES = tests/unit/test_engine_cookies.c tests/unit/cookie_rows.h
+tests_unit_test_engine_cookies_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_cookies_LDADD = tests/unit/libscenario.a src/core/libackcore.a $(CMOCKA_LIBS)
+
+tests_unit_test_engine_openings_SOURCES = tests/unit/test_engine_openings.c tests/unit/cookie_rows.h
+tests_unit_test_engine_openings_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_openings_LDADD = tests/unit/libscenario.a src/core/libackcore.a $(CMOCKA_LIBS)
+
+tests_unit_test_engine_evidence_SOURCES = tests/unit/test_engine_evidence.c tests/unit/cookie_rows.h
+tests_unit_test_engine_evidence_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_evidence_LDADD = tests/unit/libscenario.a src/core/libackcore.a $(CMOCKA_LIBS)
+
+tests_unit_test_engine_pressure_SOURCES = tests/unit/test_engine_pressure.c tests/unit/cookie_rows.h
+tests_unit_test_engine_pressure_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_pressure_LDADD = tests/unit/libscenario.a src/core/libackcore.a $(CMOCKA_LIBS)
 endif

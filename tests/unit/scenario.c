@@ -15,10 +15,13 @@ enum {
 	CLIENT_PORT = 40000,
 	SERVER_PORT = 443,
 	START_S = 1000,
+	START_UNIX_S = 1700000000,
+	ROTATION = 60,
 	WINDOW = 64240,
 };
 
 static const struct siphash_key key = {0x0706050403020100, 0x0f0e0d0c0b0a0908};
+const uint8_t gate_secret[COOKIE_SECRET] = {0x5e, 0xc4, 0x37, [31] = 1};
 static const struct port_range web[] = {{80, 80}, {443, 443}};
 
 void gate_set_up(struct gate *g, bool v6)
@@ -56,14 +59,40 @@ void gate_set_up(struct gate *g, bool v6)
 		.source_prefix6 = 64,
 	};
 	g->limits = (struct engine_limits){.half_open = 64, .flows = 64};
+	g->unix_s = START_UNIX_S;
+}
+
+static void open_engine(struct gate *g)
+{
+	g->engine = engine_new(&g->limits, &g->policy, g->shared, &key, g->now_us);
+	assert_non_null(g->engine);
+	if (g->policy.cookie_rotation)
+		engine_cookies(g->engine, gate_secret, g->unix_s);
 }
 
 void gate_open(struct gate *g)
 {
 	g->shared = engine_shared_new(64, &key);
 	assert_non_null(g->shared);
-	g->engine = engine_new(&g->limits, &g->policy, g->shared, &key, g->now_us);
-	assert_non_null(g->engine);
+	open_engine(g);
+	if (g->knows_server)
+		gate_learn(g, &(const struct row){.from = SERVER,
+				      .flags = SYN_ACK,
+				      .mss = 1400,
+				      .wscale = 9,
+				      .sack = true,
+				      .tsval = 900});
+}
+
+void gate_restart(struct gate *g, bool keep_shared)
+{
+	engine_free(g->engine);
+	if (!keep_shared) {
+		engine_shared_free(g->shared);
+		g->shared = engine_shared_new(64, &key);
+		assert_non_null(g->shared);
+	}
+	open_engine(g);
 }
 
 void gate_close(struct gate *g)
@@ -75,6 +104,15 @@ void gate_close(struct gate *g)
 void gate_inspects_in_full(struct gate *g)
 {
 	g->rules[0].inspect = INSPECT_FULL;
+}
+
+void gate_gives_cookies(struct gate *g)
+{
+	g->rules[0].syncookies = SYNCOOKIES_ALWAYS;
+	g->policy.cookie_rotation = ROTATION;
+	g->policy.half_open = 64;
+	g->limits.in_flight = 16;
+	g->knows_server = true;
 }
 
 void gate_observes(struct gate *g)
@@ -99,6 +137,13 @@ struct tuple gate_tuple(const struct gate *g, unsigned n)
 	return t;
 }
 
+static uint8_t ecn_of(const struct row *row)
+{
+	if (!row->ecn)
+		return 0;
+	return row->flags & ACK ? TCP_ECE : TCP_ECE | TCP_CWR;
+}
+
 static struct segment_spec spec_of(const struct gate *g, unsigned n, const struct row *row)
 {
 	struct tuple t = gate_tuple(g, n);
@@ -110,14 +155,19 @@ static struct segment_spec spec_of(const struct gate *g, unsigned n, const struc
 		.src_port = client ? t.client_port : t.server_port,
 		.dst_port = client ? t.server_port : t.client_port,
 		.seq = g->isn[row->from] + (uint32_t)row->seq,
-		.ack = g->isn[!row->from] + (uint32_t)row->ack,
-		.flags = row->flags,
+		.ack = (row->cookie ? g->cookie_isn : g->isn[!row->from]) + (uint32_t)row->ack,
+		.flags = (uint8_t)(row->flags | ecn_of(row)),
 		.window = row->window == NO_WINDOW ? 0
 						   : (uint16_t)(row->window ? row->window : WINDOW),
 		.len = row->len,
 		.mss = row->mss,
 		.scales = row->wscale > 0,
 		.wscale = row->wscale,
+		.sack = row->sack,
+		.stamped = row->tsval > 0,
+		.tsval = row->tsval,
+		.tsecr = row->cookie ? g->cookie_tsval : 0,
+		.md5 = row->md5,
 		.fastopen = row->fastopen > 0,
 		.cookie = row->fastopen == FASTOPEN_REQUEST ? 0 : row->fastopen,
 	};
@@ -149,13 +199,31 @@ void gate_send(struct gate *g, unsigned n, const struct row *row)
 		.verify_checksum = true,
 		.hook = hook_of(g, row->from),
 		.hint = row->marked || forwarded_by_server,
-		.lane = row->admitted ? LANE_ADMITTED : LANE_HANDSHAKES,
+		.lane = row->admitted ? LANE_ADMITTED : row->lane,
 	};
 
-	in.captured = row->unreachable ? segments_write_unreachable(bytes, router(g), &spec)
-				       : segments_write(bytes, &spec);
+	if (row->unreachable)
+		in.captured = segments_write_unreachable(bytes, router(g), &spec);
+	else if (row->too_big)
+		in.captured = segments_write_too_big(bytes, router(g), &spec, 1300);
+	else
+		in.captured = segments_write(bytes, &spec);
 	in.on_wire = in.captured;
 	engine_packet(g->engine, &in, g->now_us, &g->decision);
+}
+
+void gate_learn(struct gate *g, const struct row *syn_ack)
+{
+	uint8_t bytes[SEGMENTS_MAX];
+	struct segment_spec spec = spec_of(g, 0, syn_ack);
+	size_t len = segments_write(bytes, &spec);
+	struct segment seg;
+	struct addr from;
+
+	assert_int_equal(packet_parse(bytes, len, len, true, &seg, &from), PACKET_TCP);
+	learned_hear(engine_shared_learned(g->shared), &seg,
+		LEARNED_ASKED_WSCALE | LEARNED_ASKED_SACK | LEARNED_ASKED_TIMESTAMPS |
+			LEARNED_ASKED_ECN);
 }
 
 enum hs_state gate_state(struct gate *g, unsigned n)
@@ -197,6 +265,10 @@ static void add_sent(struct gate *g, const struct effect *effect)
 		kind = "rst>";
 	else if (seg.flags & TCP_SYN)
 		kind = seg.flags & TCP_ACK ? "syn_ack>" : "syn>";
+	if ((seg.flags & SYN_ACK) == SYN_ACK) {
+		g->cookie_isn = seg.seq;
+		g->cookie_tsval = seg.opt.tsval;
+	}
 	add_word(g, kind, seg.dst_port == SERVER_PORT ? "server" : "client");
 	g->sent = seg;
 }
@@ -330,19 +402,17 @@ void gate_check_sums(struct gate *g)
 	assert_int_equal(c->started, ended + pending);
 }
 
-static void run_variant(const struct scenario *s, struct gate *g)
+static void run_rows(struct gate *g, const struct scenario *s)
 {
-	if (s->prepare)
-		s->prepare(g);
-	gate_open(g);
 	for (size_t i = 0; i < s->count; i++) {
 		gate_expect(g, 0, &s->rows[i]);
 		gate_check_sums(g);
 	}
-	gate_close(g);
 }
 
-static void run(const struct scenario *s)
+/* Of a scenario, or a test. */
+static void run(
+	void (*prepare)(struct gate *), const struct scenario *s, void (*test)(struct gate *))
 {
 	static const uint32_t isns[][2] = {
 		{1000, 500000},
@@ -358,14 +428,27 @@ static void run(const struct scenario *s)
 			gate_set_up(&g, variant & 1);
 			g.local = variant & 2;
 			memcpy(g.isn, isns[i], sizeof(g.isn));
-			run_variant(s, &g);
+			if (prepare)
+				prepare(&g);
+			gate_open(&g);
+			if (s)
+				run_rows(&g, s);
+			else
+				test(&g);
+			gate_check_sums(&g);
+			gate_close(&g);
 		}
+}
+
+void gates_run(void (*prepare)(struct gate *), void (*test)(struct gate *))
+{
+	run(prepare, NULL, test);
 }
 
 void scenarios_run(const struct scenario *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		print_message("  %s\n", list[i].name);
-		run(&list[i]);
+		run(list[i].prepare, &list[i], NULL);
 	}
 }

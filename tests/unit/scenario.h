@@ -44,9 +44,16 @@ struct row {
 	uint16_t mss;
 	uint8_t wscale;   /* 0: no option */
 	uint8_t fastopen; /* cookie bytes; FASTOPEN_REQUEST: an empty one; 0: no option */
+	bool sack;
+	uint32_t tsval; /* 0: no timestamps */
+	bool ecn;       /* as RFC 3168 has it in a SYN or SYN-ACK */
+	bool md5;
+	bool cookie; /* ack counts from the cookie that was sent last, tsecr is its TSval */
+	enum engine_lane lane;
 	bool marked;      /* conntrack's entry of the tuple is marked as admitted */
-	bool admitted;    /* came by the queue of admitted flows */
+	bool admitted;    /* LANE_ADMITTED: came by the queue of admitted flows */
 	bool unreachable; /* not the packet itself but an ICMP error about it */
+	bool too_big;     /* likewise, about its size */
 	bool bad_flags_ok;
 	uint32_t after_ms; /* time that passes before it; what is due expires */
 };
@@ -60,6 +67,7 @@ enum {
 #define DROPS(why, to)    .verdict = VERDICT_DROP, .reason = REASON_##why, .state = HS_##to
 #define OBSERVES(why, to) .verdict = VERDICT_ACCEPT, .reason = REASON_##why, .state = HS_##to
 #define ADMITS(to)        .verdict = VERDICT_ADMIT, .state = HS_##to
+#define TAKES(to)         .verdict = VERDICT_DROP, .state = HS_##to /* the gate acts in its stead */
 
 /* An engine with what belongs to it. */
 struct gate {
@@ -72,9 +80,13 @@ struct gate {
 	struct engine_limits limits;
 	struct engine_shared *shared;
 	struct engine *engine;
-	struct decision decision;       /* the last one */
-	struct effects effects;         /* of the last expiry */
-	char words[1024];               /* of effects */
+	uint64_t unix_s;
+	bool knows_server;        /* as gate_gives_cookies has it */
+	struct decision decision; /* the last one */
+	struct effects effects;   /* of the last expiry */
+	char words[1024];         /* of effects */
+	uint32_t cookie_isn;      /* of the last SYN-ACK that was to be sent */
+	uint32_t cookie_tsval;
 	struct segment sent;            /* the last packet that was to be sent */
 	struct translation translation; /* the last one */
 };
@@ -83,6 +95,8 @@ struct gate {
  * followed flows. Open it when everything is as wanted. */
 void gate_set_up(struct gate *g, bool v6);
 void gate_open(struct gate *g);
+/* Another engine on what the gate's shares, or on something new: a restart. The old one is gone. */
+void gate_restart(struct gate *g, bool keep_shared);
 void gate_close(struct gate *g);
 
 /* The connection of client number `n`, 0 to 65535, each with an address of its own. */
@@ -107,6 +121,12 @@ const char *gate_effects(struct gate *g, const struct effects *effects);
 
 enum hs_state gate_state(struct gate *g, unsigned n);
 
+/* The secret of all gates' cookies. */
+extern const uint8_t gate_secret[COOKIE_SECRET];
+
+/* A server's answer, heard by all engines of the gate. */
+void gate_learn(struct gate *g, const struct row *syn_ack);
+
 /* Three packets that admit client n. */
 void gate_admit(struct gate *g, unsigned n);
 
@@ -126,11 +146,16 @@ struct scenario {
 /* Runs each scenario in all its variants, for client 0. */
 void scenarios_run(const struct scenario *list, size_t count);
 
+/* Runs a test in the variants that scenarios have. */
+void gates_run(void (*prepare)(struct gate *g), void (*test)(struct gate *g));
+
 /* Checks that gauges, shared counts and counters agree with the flows there are. */
 void gate_check_sums(struct gate *g);
 
 /* `prepare`s of common use. */
 void gate_inspects_in_full(struct gate *g);
 void gate_observes(struct gate *g);
+/* Always, to a server that is known: MSS 1400, window scale 9, SACK, timestamps, no ECN. */
+void gate_gives_cookies(struct gate *g);
 
 #endif

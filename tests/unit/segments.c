@@ -9,6 +9,8 @@ enum {
 	HOPS = 64,
 	UNREACHABLE_HOST = 1, /* ICMP type 3, code 1 (RFC 792) */
 	ICMP_UNREACHABLE = 3,
+	FRAGMENTATION_NEEDED = 4,
+	ICMPV6_TOO_BIG = 2,
 	ICMPV6_UNREACHABLE = 1, /* with code 0, no route (RFC 4443, section 3.1) */
 };
 
@@ -26,6 +28,23 @@ static size_t write_options(uint8_t *out, const struct segment_spec *s)
 		out[at++] = TCP_OPTION_WSCALE;
 		out[at++] = 3;
 		out[at++] = s->wscale;
+	}
+	if (s->sack) {
+		out[at++] = TCP_OPTION_SACK_PERMITTED;
+		out[at++] = 2;
+	}
+	if (s->stamped) {
+		out[at++] = TCP_OPTION_TIMESTAMP;
+		out[at++] = 10;
+		wire_put32(out + at, s->tsval);
+		wire_put32(out + at + 4, s->tsecr);
+		at += 8;
+	}
+	if (s->md5) {
+		out[at++] = TCP_OPTION_MD5;
+		out[at++] = 18;
+		memset(out + at, 0xd5, 16);
+		at += 16;
 	}
 	if (s->fastopen) {
 		out[at++] = TCP_OPTION_FASTOPEN;
@@ -104,4 +123,17 @@ size_t segments_write_unreachable(
 	memcpy(icmp + ICMP_HEADER, quoted, quote);
 	return write_ip(out, from, &s->src, v4 ? PROTO_ICMP : PROTO_ICMPV6, ICMP_HEADER + quote) +
 	       ICMP_HEADER + quote;
+}
+
+size_t segments_write_too_big(uint8_t out[static SEGMENTS_MAX], const struct addr *from,
+	const struct segment_spec *s, uint16_t mtu)
+{
+	bool v4 = addr_is_v4(from);
+	size_t len = segments_write_unreachable(out, from, s);
+	uint8_t *icmp = out + (v4 ? IPV4_HEADER : IPV6_HEADER);
+
+	icmp[0] = v4 ? ICMP_UNREACHABLE : ICMPV6_TOO_BIG;
+	icmp[1] = v4 ? FRAGMENTATION_NEEDED : 0;
+	wire_put16(icmp + 6, mtu); /* of four bytes in ICMPv6 these are the lower */
+	return len;
 }

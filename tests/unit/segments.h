@@ -23,6 +23,11 @@ struct segment_spec {
 	uint16_t mss;    /* 0: no option */
 	bool scales;     /* with window scale `wscale` */
 	uint8_t wscale;
+	bool sack;    /* SACK permitted */
+	bool stamped; /* with timestamps `tsval` and `tsecr` */
+	uint32_t tsval;
+	uint32_t tsecr;
+	bool md5;      /* signed, by nobody's key (RFC 2385) */
 	bool fastopen; /* with a cookie of `cookie` bytes, 0 for a request */
 	uint8_t cookie;
 };
@@ -33,5 +38,9 @@ size_t segments_write(uint8_t out[static SEGMENTS_MAX], const struct segment_spe
 /* What `from` says when it can't deliver the segment: ICMP or ICMPv6 host unreachable. */
 size_t segments_write_unreachable(
 	uint8_t out[static SEGMENTS_MAX], const struct addr *from, const struct segment_spec *s);
+
+/* What `from` says when the segment is too big for the next link. */
+size_t segments_write_too_big(uint8_t out[static SEGMENTS_MAX], const struct addr *from,
+	const struct segment_spec *s, uint16_t mtu);
 
 #endif
