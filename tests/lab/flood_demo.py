@@ -74,44 +74,47 @@ def within(story, gate, nginx):
     known = learned(gate, SERVER[FAMILY], 80)
     print(f"       learned of the server: MSS {known['mss']}, window scale {known['wscale']}, "
           f"SACK {'yes' if known['sack'] else 'no'}, timestamps {'yes' if known['timestamps'] else 'no'}")
-    memory = gate.memory_kib()
     story.flood(lambda share: share == 1)
     told = cookies(gate)
     story.tell("cookies", f"{told['sent']:,} sent, {told['accepted']:,} came back and were good", told["accepted"] > 0)
-    print(f"       the gate's memory grew by {gate.memory_kib() - memory} KiB")
     _, intact = Downloads(story.lab.client, story.lab.directory, SERVER[FAMILY], nginx, "file", count=5).finish()
     story.tell("5 downloads of 20 MB, cookies on", f"{intact} intact, carried by the kernel", intact == 5)
 
 
-def serve(lab, folder):
-    nginx = Nginx(lab.server, lab.path(folder), ports=(80,), backlog=4096)
-    nginx.publish("index.html", floods.PAGE_SIZE)
-    nginx.publish("file", SIZE)
-    return nginx
+@contextlib.contextmanager
+def setting():
+    """Client, gate and server, nginx there, and the networks that everybody comes from."""
+    lab = Lab("forwarded")
+    try:
+        floods.route(lab)
+        lab.server.sysctl("net.ipv4.tcp_syncookies", 0)
+        nginx = lab.closing(Nginx(lab.server, lab.directory, backlog=4096))
+        nginx.publish("index.html", floods.PAGE_SIZE)
+        nginx.publish("file", SIZE)
+        yield lab, nginx
+    finally:
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        lab.close()
+        signal.signal(signal.SIGINT, handler)
 
 
-def play(lab):
+def play():
     title("A client, a gate and a server, each in a network namespace of its own, and a flood")
-    floods.route(lab)
-    lab.server.sysctl("net.ipv4.tcp_syncookies", 0)
-    nginx = serve(lab, "first")
-    story = Story(lab)
-    without(story)
-    # What the flood has left behind at the server goes with the listener.
-    nginx.close()
-
-    nginx = lab.closing(serve(lab, "second"))
-    gate = Gate(lab.gate, lab.directory)
-    lab.closing(gate)
-    gate.start(RULES)
-    within(story, gate, nginx)
-    title("ackgatectl status")
-    print(gate.ctl("status").stdout)
-    title("ackgatectl rules")
-    print(gate.ctl("rules").stdout)
-    title("The gate's log")
-    print("\n".join(line for line in gate.log().splitlines() if "cookies" in line))
-    return story.good
+    with setting() as (lab, _):
+        before = Story(lab)
+        without(before)
+    with setting() as (lab, nginx):
+        gate = Gate(lab.gate, lab.directory)
+        lab.closing(gate)
+        gate.start(RULES)
+        story = Story(lab)
+        within(story, gate, nginx)
+        for page in ("status", "rules"):
+            title(f"ackgatectl {page}")
+            print(gate.ctl(page).stdout)
+        title("The gate's log")
+        print("\n".join(line for line in gate.log().splitlines() if "cookies" in line))
+    return before.good and story.good
 
 
 def interrupted(*_):
@@ -123,19 +126,14 @@ def main():
     signal.signal(signal.SIGHUP, interrupted)
     netns.delete_stale()
     began = time.monotonic()
-    lab = None
     try:
-        lab = Lab("forwarded")
-        good = play(lab)
+        good = play()
     except KeyboardInterrupt:
         print("\ninterrupted")
         return 130
     finally:
-        if lab is not None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            lab.close()
-            with contextlib.suppress(OSError):
-                os.rmdir("/run/ackgate")
+        with contextlib.suppress(OSError):
+            os.rmdir("/run/ackgate")
     print(f"{'All as promised' if good else 'NOT as promised'}, in {time.monotonic() - began:.0f} s; "
           "the namespaces, the rules and the files are gone again.")
     return 0 if good else 1
