@@ -9,6 +9,7 @@ import select
 import socket
 import subprocess
 import threading
+import time
 
 from topology import eventually, literal
 
@@ -142,8 +143,15 @@ class Echo:
             for ready in readable:
                 if ready in self._listeners:
                     self.peers.append(ready.accept()[0])
-                else:
+                elif ready in self.peers:
                     self._echo(ready)
+
+    def take(self):
+        """The server's end of the newest connection, for the test alone: nothing is sent back on it any more."""
+        assert eventually(lambda: self.peers)
+        peer = self.peers.pop()
+        time.sleep(0.2)  # until select() has let go of it
+        return peer
 
     def _echo(self, peer):
         try:

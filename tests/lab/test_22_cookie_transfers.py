@@ -74,13 +74,15 @@ def test_it_is_as_fast_as_without(lab, gate, both, family, figures):
 
 def options(namespace, port):
     """What `ss -ti` tells of the one connection that stands: its options, its peer's address."""
-    said = namespace.run("ss", "-Htin", "state", "established", f"( sport = :{port} or dport = :{port} )").stdout
+    said = namespace.run("ss", "-Htino", "state", "established", f"( sport = :{port} or dport = :{port} )").stdout
     assert len(said.strip().splitlines()) == 2, said
     return said
 
 
 @pytest.mark.smoke
 def test_no_option_is_lost(lab, gate, web, family):
+    # So that the two ends have not the same scale.
+    lab.client.sysctl("net.ipv4.tcp_rmem", "4096 131072 300000")
     lab.closing(Echo(lab.server, 7))
     gate.start({"rule echo": {"port": 7, "syncookies": "always"}})
     before = learn(lab, gate, family, port=7)

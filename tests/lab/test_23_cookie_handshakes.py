@@ -227,9 +227,7 @@ def test_a_tuple_is_used_again_after_a_reset(lab, gate, echo, family):
 def test_a_tuple_is_used_again_after_the_server_closed(lab, gate, echo, family):
     """The server is in TIME-WAIT when the next SYN comes; conntrack's entry is there still."""
     def let_it_close(client):
-        peer = echo.peers.pop()
-        peer.shutdown(socket.SHUT_RDWR)
-        peer.close()
+        echo.take().close()
         assert client.recv(1) == b""
 
     for _ in range(10):
@@ -254,5 +252,5 @@ def test_options_that_only_the_first_syn_asked_for(lab, gate, family):
     assert flow.expect("SA")
     client = lab.closing(connect(lab.client, lab.server_address[family], PORT))
     assert talk(client)
-    said = lab.client.run("ss", "-Htin", "state", "established", f"( dport = :{PORT} )").stdout
+    said = lab.client.run("ss", "-Htino", "state", "established", f"( dport = :{PORT} )").stdout
     assert {"ts", "sack"} <= set(said.split()) and "wscale:" in said, said

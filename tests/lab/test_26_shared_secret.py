@@ -2,6 +2,7 @@
 """A cookie is good wherever and whenever its secret is: at another gate, and after a restart."""
 
 import os
+import re
 import time
 
 import pytest
@@ -81,6 +82,30 @@ def pair(lab, new_gate, secrets):
     gates = [new_gate(namespace).start({"cookies": {"secret_file": path}, **rules})
              for namespace, path in zip((lab.gate, lab.gate2), secrets)]
     return gates
+
+
+def test_the_picture_is_right(lab, family):
+    """Without a gate in either way, a handshake takes both."""
+    lab.closing(Echo(lab.server, PORT))
+    lab.answer_by_the_second(family)
+    lab.ask_by_the_first(family)
+    seen = {}
+    for name in ("gate", "gate2"):
+        getattr(lab, name).run("nft", "-f", "-", text="""
+            table inet lab {
+                chain seen {
+                    type filter hook forward priority 0
+                    tcp flags syn / syn,ack counter
+                    tcp flags ack / syn,ack counter
+                    tcp flags syn,ack / syn,ack counter
+                }
+            }""")
+    client = lab.closing(connect(lab.client, SERVER[family], PORT))
+    assert talk(client)
+    for name in ("gate", "gate2"):
+        listing = getattr(lab, name).run("nft", "list", "table", "inet", "lab").stdout
+        seen[name] = [int(number) > 0 for number in re.findall(r"packets (\d+)", listing)]
+    assert seen == {"gate": [True, False, False], "gate2": [False, True, True]}
 
 
 @pytest.mark.smoke

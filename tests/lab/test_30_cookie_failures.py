@@ -24,14 +24,6 @@ def echo(lab, gate, family):
     return service
 
 
-def take(echo):
-    """The server's end of the newest connection, for the test alone."""
-    assert eventually(lambda: echo.peers)
-    peer = echo.peers.pop()
-    time.sleep(0.2)
-    return peer
-
-
 def reset_by(peer):
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     peer.close()
@@ -44,7 +36,7 @@ def test_a_servers_reset_reaches_the_client(lab, gate, echo, family, stamps):
     for _ in range(3):
         client = lab.closing(connect(lab.client, lab.server_address[family], PORT))
         assert talk(client)
-        reset_by(take(echo))
+        reset_by(echo.take())
         client.settimeout(2)
         with pytest.raises(ConnectionResetError):
             client.recv(100)
@@ -55,7 +47,7 @@ def test_a_servers_reset_amid_data_reaches_the_client(lab, gate, echo, family):
     """The server goes while the client is sending: an RST that answers a segment carries its acknowledgement for a number."""
     client = lab.closing(connect(lab.client, lab.server_address[family], PORT))
     assert talk(client)
-    peer = take(echo)
+    peer = echo.take()
     peer.shutdown(socket.SHUT_RD)
     client.sendall(b"x" * 10_000)
     peer.close()
@@ -71,7 +63,7 @@ def test_a_servers_reset_without_a_daemon(lab, gate, echo, family):
     client = lab.closing(connect(lab.client, lab.server_address[family], PORT))
     assert talk(client)
     gate.stop()
-    reset_by(take(echo))
+    reset_by(echo.take())
     client.settimeout(5)
     with pytest.raises((ConnectionResetError, BrokenPipeError, TimeoutError)):
         for _ in range(5):
@@ -83,7 +75,7 @@ def test_a_servers_reset_without_a_daemon(lab, gate, echo, family):
 def test_the_clients_reset_reaches_the_server(lab, gate, echo, family):
     client = connect(lab.client, lab.server_address[family], PORT)
     assert talk(client)
-    peer = take(echo)
+    peer = echo.take()
     reset_by(client)
     peer.settimeout(2)
     with pytest.raises(ConnectionResetError):
