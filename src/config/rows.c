@@ -190,7 +190,7 @@ const struct option option_rows[] = {
 		.max = 128, .unit = "bits", .initial = "64", .restart = true,
 		.help = "How many bits of an IPv6 address make one source."},
 	{SECTION_LIMITS, "handshakes_in_flight", OPTION_SIZE, CONFIG(limits.handshakes_in_flight),
-		.min = 16, .max = MI, .unit = "connections", .initial = "16k", .restart = true,
+		.min = 1, .max = MI, .unit = "connections", .initial = "16k", .restart = true,
 		.help = "Connections whose client brought a good cookie and whose server has not "
 			"answered yet."},
 	{SECTION_LIMITS, "never_block", OPTION_ADDRS, CONFIG_LIST(limits.never_block),
@@ -206,7 +206,7 @@ const struct option option_rows[] = {
 			"rotation with it, so that each takes the cookies of the others; auto: one "
 			"is made once, in state_dir."},
 	{SECTION_COOKIES, "rotation", OPTION_DURATION, CONFIG(cookies.rotation_us),
-		.min = 10 * SECONDS, .max = 86400 * SECONDS, .initial = "1m",
+		.min = SECONDS, .max = 86400 * SECONDS, .initial = "1m",
 		.help = "For how long the keys that are made of the secret are used; a cookie is "
 			"good for one to two of these times."},
 

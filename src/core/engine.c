@@ -420,6 +420,9 @@ static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_
 	learn(e, f, outcome.act, &out->segment);
 	switch (outcome.act) {
 	case HS_DROP:
+		if (outcome.reason == REASON_bad_ack && in->lane == LANE_PROOFS && rule &&
+			engine_prove_instead(e, rule, now_us, out))
+			return;
 		engine_refuse(e, rule, outcome.reason, CAUSE_NONE, &f->tuple, out);
 		return;
 	case HS_OPEN:

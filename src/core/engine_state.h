@@ -158,6 +158,12 @@ void engine_prove(
 	struct engine *e, const struct policy_rule *rule, uint64_t now_us, struct decision *out);
 /* No rule judges it any more: both ends will hear that it is over. */
 void engine_give_up(struct engine *e, uint32_t number);
+/*
+ * Likewise, of an ACK that does not fit the half-open flow there is: the server's answer to the SYN
+ * of an earlier process made it. False: it carries none, and nothing was done.
+ */
+bool engine_prove_instead(
+	struct engine *e, const struct policy_rule *rule, uint64_t now_us, struct decision *out);
 /* The server has answered what a cookie opened; its flow's state is ESTABLISHED. */
 void engine_translate(struct engine *e, uint32_t number, uint64_t now_us, struct decision *out);
 /* The server speaks of an older connection: it is reset, and asked again. */

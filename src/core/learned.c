@@ -149,10 +149,16 @@ static uint32_t with_trait(uint32_t packed, unsigned at, bool asked, bool has)
 	return packed | (uint32_t)(has ? LEARNED_YES : LEARNED_NO) << at;
 }
 
+static uint32_t higher(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
 static uint32_t heard(uint32_t known, unsigned asked, const struct segment *syn_ack)
 {
 	const struct tcp_options *o = &syn_ack->opt;
-	uint32_t packed = (known & ~(uint32_t)UINT16_MAX) | (o->mss ? o->mss : LEARNED_MSS_NONE);
+	uint32_t mss = o->mss ? o->mss : LEARNED_MSS_NONE;
+	uint32_t packed = (known & ~(uint32_t)UINT16_MAX) | higher(known & UINT16_MAX, mss);
 
 	packed = with_trait(packed, WSCALE_AT, asked & LEARNED_ASKED_WSCALE, o->has_wscale);
 	packed = with_trait(packed, SACK_AT, asked & LEARNED_ASKED_SACK, o->sack_permitted);

@@ -67,7 +67,8 @@ enum {
 
 /*
  * A server's SYN-ACK, and what the SYN that it answers asked for: a trait that was not asked for
- * stays as it is known. True if that is news.
+ * stays as it is known. Of the MSS the highest counts: a lower one says that the path to that
+ * client is narrow. True if that is news.
  */
 bool learned_hear(struct learned *l, const struct segment *syn_ack, unsigned asked);
 

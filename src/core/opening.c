@@ -151,8 +151,10 @@ static bool may_be_cookie(const struct engine *e, const struct policy_rule *rule
 {
 	uint64_t lasts = 2 * (uint64_t)e->policy->cookie_rotation * 1000000;
 
-	if (!e->can_translate || !policy_gives_cookies(rule))
+	if (!e->can_translate || !rule->enforce)
 		return false;
+	if (!policy_gives_cookies(rule)) /* it may have until a moment ago */
+		return has_sent(e, rule, now_us);
 	return e->policy->cookies_shared || now_us - e->started_us < lasts ||
 	       has_sent(e, rule, now_us);
 }
@@ -241,9 +243,9 @@ static void abandon_older(struct engine *e, const struct tuple *t, struct effect
 
 	if (!number)
 		return;
-	if (f->hs.state == HS_OPENING) {
-		reset_server(f, f->hs.client_isn + 1, out);
-		if (!(f->hs.flags & HS_UNREACHABLE))
+	if (f->hs.state == HS_OPENING || hs_half_open(&f->hs)) {
+		reset_server(f, hs_server_waits_for(&f->hs), out);
+		if (!(f->hs.flags & (HS_UNREACHABLE | HS_OVER)))
 			engine_failed(e, f, CAUSE_client_reset, NULL, out);
 	}
 	engine_forget(e, number);
@@ -278,6 +280,27 @@ static bool may_acknowledge(const struct segment *seg)
 	return (seg->flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_ACK;
 }
 
+/* A valid cookie: whatever else there is of the tuple makes way. */
+static void accept(struct engine *e, const struct policy_rule *rule,
+	const struct cookie_subject *subject, const struct cookie_options *options,
+	const struct learned_server *server, uint64_t now_us, struct decision *out)
+{
+	e->counters.started++;
+	engine_answered(e, rule->slot);
+	abandon_older(e, &subject->tuple, &out->effects);
+	if (engine_openings(e) >= e->limits.in_flight) {
+		refuse(e, rule, REASON_in_flight_full, CAUSE_limited, out);
+		return;
+	}
+	if (!engine_has_place(e, rule, &out->effects)) {
+		refuse(e, rule, REASON_table_full, CAUSE_limited, out);
+		return;
+	}
+	e->counters.cookies_accepted++;
+	out->verdict = VERDICT_DROP;
+	begin(e, rule, subject, options, server, now_us, out);
+}
+
 void engine_prove(
 	struct engine *e, const struct policy_rule *rule, uint64_t now_us, struct decision *out)
 {
@@ -291,25 +314,35 @@ void engine_prove(
 		return;
 	}
 	learned_find(e->shared->learned, &ack->dst, ack->dst_port, &server);
-	if (!may_guess(e, rule, &ack->src, now_us, false) ||
-		!check_ack(e, &server, ack, &subject, &options)) {
+	if (!may_guess(e, rule, &ack->src, now_us, false)) {
+		refuse(e, rule, REASON_source_rate, CAUSE_NONE, out);
+		return;
+	}
+	if (!check_ack(e, &server, ack, &subject, &options)) {
 		refuse_guess(e, rule, now_us, out);
 		return;
 	}
-	e->counters.started++;
-	engine_answered(e, rule->slot);
-	abandon_older(e, &subject.tuple, &out->effects);
-	if (engine_openings(e) >= e->limits.in_flight) {
-		refuse(e, rule, REASON_in_flight_full, CAUSE_limited, out);
-		return;
+	accept(e, rule, &subject, &options, &server, now_us, out);
+}
+
+bool engine_prove_instead(
+	struct engine *e, const struct policy_rule *rule, uint64_t now_us, struct decision *out)
+{
+	const struct segment *ack = &out->segment;
+	struct learned_server server = {.route = LEARNED_ROUTE_UNKNOWN};
+	struct cookie_subject subject;
+	struct cookie_options options;
+
+	if (!may_acknowledge(ack) || !may_be_cookie(e, rule, now_us) ||
+		!may_guess(e, rule, &ack->src, now_us, false))
+		return false;
+	learned_find(e->shared->learned, &ack->dst, ack->dst_port, &server);
+	if (!check_ack(e, &server, ack, &subject, &options)) {
+		may_guess(e, rule, &ack->src, now_us, true);
+		return false;
 	}
-	if (!engine_has_place(e, rule, &out->effects)) {
-		refuse(e, rule, REASON_table_full, CAUSE_limited, out);
-		return;
-	}
-	e->counters.cookies_accepted++;
-	out->verdict = VERDICT_DROP;
-	begin(e, rule, &subject, &options, &server, now_us, out);
+	accept(e, rule, &subject, &options, &server, now_us, out);
+	return true;
 }
 
 void engine_rebuke(struct engine *e, uint32_t number, struct decision *out)
@@ -353,24 +386,21 @@ void engine_ask_again(struct engine *e, uint32_t number, uint64_t now_us, struct
 	flow_move(e->table, number, FLOW_OPENING, FLOW_OPENING, now_us);
 }
 
-/* All that the client was promised; what is not known of that is taken as it comes. */
-static bool keeps_promise(
-	const struct opening *o, const struct policy_rule *rule, const struct segment *syn_ack)
+/*
+ * All that the client was promised; what is not known of that is taken as it comes. A smaller MSS
+ * than promised is the path's, not the server's, and path MTU discovery sees to it.
+ */
+static bool keeps_promise(const struct opening *o, const struct segment *syn_ack)
 {
 	const struct tcp_options *opt = &syn_ack->opt;
-	uint16_t mss = opt->mss ? opt->mss : LEARNED_MSS_NONE;
-	uint16_t promised = o->promised.mss;
 
-	if (rule && rule->mss && promised > rule->mss)
-		promised = rule->mss;
 	if (o->options.wscale != COOKIE_NO_WSCALE &&
 		(!opt->has_wscale || (o->promised.wscale == LEARNED_YES &&
 					     opt->wscale != o->promised.wscale_shift)))
 		return false;
 	if (o->options.ecn && (syn_ack->flags & (TCP_ECE | TCP_CWR)) != TCP_ECE)
 		return false;
-	return mss >= promised && (!o->options.sack || opt->sack_permitted) &&
-	       (!o->timestamps || opt->has_timestamp);
+	return (!o->options.sack || opt->sack_permitted) && (!o->timestamps || opt->has_timestamp);
 }
 
 static unsigned asked_of(const struct opening *o)
@@ -459,10 +489,11 @@ void engine_translate(struct engine *e, uint32_t number, uint64_t now_us, struct
 	struct translation *t;
 
 	out->verdict = VERDICT_DROP;
-	if (!keeps_promise(o, rule, &out->segment)) {
+	if (!keeps_promise(o, &out->segment)) {
 		break_promise(e, number, out);
 		return;
 	}
+	learned_hear(e->shared->learned, &out->segment, asked_of(o));
 	t = &engine_effect(&out->effects, EFFECT_TRANSLATE)->translation;
 	*t = translation_of(f, o, &out->segment);
 	engine_taken(e, number, &out->effects); /* it was said to be unreachable, maybe */

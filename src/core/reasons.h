@@ -15,7 +15,7 @@
 	X(not_established, "data before the handshake was complete")                               \
 	X(out_of_window, "outside the window the other end offered")                               \
 	X(bad_cookie, "an acknowledgement that carries no valid SYN cookie")                       \
-	X(source_rate, "the source sends SYNs faster than syn_rate")                               \
+	X(source_rate, "the source sends SYNs faster than syn_rate, or guesses cookies")           \
 	X(half_open_full, "the rule's half_open limit is reached")                                 \
 	X(source_half_open, "the source has too many half-open handshakes")                        \
 	X(source_connections, "the source has connections_per_source connections")                 \

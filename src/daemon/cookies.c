@@ -62,6 +62,11 @@ static bool can_translate(const struct daemon *d)
 	return !lasting_cannot_translate(d->lasting) && (d->ruleset || lasting_there());
 }
 
+static bool translates(const struct daemon *d, const struct config *c)
+{
+	return d->can_translate && (d->standing || gives_cookies(&c->policy));
+}
+
 bool cookies_open(struct daemon *d, char *why, size_t why_size)
 {
 	const char *missing;
@@ -83,6 +88,9 @@ bool cookies_open(struct daemon *d, char *why, size_t why_size)
 	if (missing)
 		log_warning("no source can be blocked: %s", missing);
 	d->standing = translations_count(d->translations) > 0;
+	if (!translates(d, d->config) && lasting_there() &&
+		lasting_remove(d->lasting, false, why, why_size) != 0)
+		return false;
 	return true;
 }
 
@@ -93,11 +101,6 @@ void cookies_close(struct daemon *d)
 	protected_close(d->protected);
 	translations_close(d->translations);
 	explicit_bzero(d->secret, sizeof(d->secret));
-}
-
-static bool translates(const struct daemon *d, const struct config *c)
-{
-	return d->can_translate && (d->standing || gives_cookies(&c->policy));
 }
 
 void cookies_plan(const struct daemon *d, const struct config *c, struct ruleset_plan *plan)
@@ -128,6 +131,8 @@ static void follow_hold(struct daemon *d, bool wanted)
 
 int cookies_apply(struct daemon *d, const struct config *c, char *why, size_t why_size)
 {
+	/* From here on such connections may stand, whatever later rules say. */
+	d->standing |= translates(d, c);
 	follow_hold(d, translates(d, c));
 	return lasting_apply(d->lasting, &c->policy, translates(d, c), why, why_size);
 }
@@ -240,8 +245,10 @@ static bool standing_has_ended(struct daemon *d)
 	if (!d->standing || now - d->standing_looked_us < STANDING_EVERY_US)
 		return false;
 	d->standing_looked_us = now;
+	if (gives_cookies(&d->config->policy))
+		return false;
 	d->standing = translations_count(d->translations) != 0;
-	return !d->standing && !gives_cookies(&d->config->policy);
+	return !d->standing;
 }
 
 void cookies_have_begun(struct daemon *d)

@@ -280,7 +280,7 @@ static void describe(char *out, size_t size, const struct report *r, const char 
 	const char *verb = r->observed ? "would be refused" : "refused";
 	char from[ENDPOINT_TEXT] = "";
 
-	if (r->cause == CAUSE_NONE || r->cause == CAUSE_limited) {
+	if (r->reason != REASON_NONE) {
 		snprintf(out, size, "%s: %s -> %s, rule %s: %s, %s", verb, client, server, rule,
 			reason_word(r->reason), reason_meaning(r->reason));
 		return;

@@ -268,6 +268,10 @@ static void build_gate_client(struct chains *c, const struct policy_rule *r)
 			(struct chain_match){.flags_of = bad[i][0], .flags = bad[i][1]},
 			REASON_bad_flags);
 
+	/* The client gives up while its server is asked: a reply has not been seen yet. */
+	if (steps_gives_cookies(c, r))
+		steps_jump(c, to, (struct chain_match){HAS_RST, .states = CHAIN_NEW},
+			steps_ask_of(c, r, CHAIN_STRAYS));
 	/* A client's word alone; conntrack's loose pickup calls it new. */
 	steps_drop(c, to, r, (struct chain_match){.states = CHAIN_NEW}, REASON_no_flow);
 	steps_jump(c, to, (struct chain_match){.states = CHAIN_INVALID},

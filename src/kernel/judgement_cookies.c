@@ -69,23 +69,13 @@ static void build_early(struct chains *c)
 	steps_goto(c, CHAIN_EARLY_INPUT, stray_ack, CHAIN_PROOFS);
 }
 
-static bool serves(const struct policy_rule *r, const struct addr *server, uint16_t port)
-{
-	bool addr = r->to_count == 0, number = r->port_count == 0;
-	for (size_t i = 0; !addr && i < r->to_count; i++)
-		addr = addr_in_range(server, &r->to[i]);
-	for (size_t i = 0; !number && i < r->port_count; i++)
-		number = port >= r->port[i].first && port <= r->port[i].last;
-	return addr && number;
-}
-
 /* Learned routes may be of servers that no rule is about. */
 static bool route_matters(const struct chains *c, const struct ruleset_route *route)
 {
 	const struct policy *p = c->plan->policy;
 	for (size_t i = 0; i < p->rule_count; i++)
 		if (steps_gives_cookies(c, &p->rules[i]) &&
-			serves(&p->rules[i], &route->server, route->port))
+			policy_serves(&p->rules[i], &route->server, route->port))
 			return true;
 	return false;
 }

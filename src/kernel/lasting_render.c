@@ -134,8 +134,8 @@ static void build_invalid(struct chains *c)
 static void write_chains(struct nft_render *w, struct lasting_parts parts)
 {
 	static const char *const hooks[LASTING_AT_HOOKS] = {
-		[LASTING_BLOCKED_INPUT] = "input priority 49",
-		[LASTING_BLOCKED_FORWARD] = "forward priority 49",
+		[LASTING_BLOCKED_INPUT] = "input priority -160",
+		[LASTING_BLOCKED_FORWARD] = "forward priority -160",
 		[LASTING_INVALID_INPUT] = "input priority 160",
 		[LASTING_INVALID_FORWARD] = "forward priority 160",
 		[LASTING_INVALID_OUTPUT] = "output priority 160",

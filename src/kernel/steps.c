@@ -109,5 +109,10 @@ size_t steps_ask_of(const struct chains *c, const struct policy_rule *r, enum ch
 
 bool steps_gives_cookies(const struct chains *c, const struct policy_rule *r)
 {
-	return c->plan->translate && policy_gives_cookies(r);
+	const bool *wanted = c->plan->proofs_wanted;
+
+	/* A rule that gave some a moment ago still takes them back. */
+	return c->plan->translate &&
+	       (policy_gives_cookies(r) ||
+		       (r->mode == MODE_GATE && r->enforce && wanted != NULL && wanted[r->slot]));
 }
