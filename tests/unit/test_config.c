@@ -244,18 +244,20 @@ static const struct scenario scenarios[] = {
 			"3: [rule a] syncookies_end = 0% is too small" PERCENT,
 			"5: [rule b] syncookies_start = 101% is too large" PERCENT}},
 	{"cookies at their ends",
-		{"[cookies]\nrotation = 10s\nsecret_file = auto\n[limits]\nhandshakes_in_flight = "
+		{"[cookies]\nrotation = 1s\nsecret_file = auto\n[limits]\nhandshakes_in_flight = "
 		 "1m\n",
 			"[rule a]\nsyncookies = always\n"},
 		{NULL}},
 	{"cookies beyond",
-		{"[cookies]\nrotation = 9s\nsecret_file = secret\n[limits]\nhandshakes_in_flight = "
-		 "15\n[rule a]\nsyncookies = sometimes\n"},
-		{"2: [cookies] rotation = 9s is too small; give a time from 10s to 1d as in 500ms, "
+		{"[cookies]\nrotation = 900ms\nsecret_file = "
+		 "secret\n[limits]\nhandshakes_in_flight = "
+		 "0\n[rule a]\nsyncookies = sometimes\n"},
+		{"2: [cookies] rotation = 900ms is too small; give a time from 1s to 1d as in "
+		 "500ms, "
 		 "30s, 10m, 2h or 1d",
 			"3: [cookies] secret_file = secret is not a path from the root; give a "
 			"path from the root, of at most 191 bytes, or auto",
-			"5: [limits] handshakes_in_flight = 15 is too small; give a number from 16 "
+			"5: [limits] handshakes_in_flight = 0 is too small; give a number from 1 "
 			"to 1m connections",
 			"7: [rule a] syncookies = sometimes is none of its words; give adaptive, "
 			"always or never"}},
