@@ -173,13 +173,14 @@ def test_guessing_is_slow(lab, gate, echo, family):
     floods.route(lab)
     seen = witness(lab)
     flow = raw_client(lab, family, floods.SPOOFED[family]).flow(lab.server_address[family], PORT)
-    guesses = floods.Flood(lab, family, port=PORT, kind="ack", rate=20_000, count=1)
-    assert eventually(lambda: gate.drops().get("bad_cookie", 0) >= 2000)
     opened(flow)
+    guesses = floods.Flood(lab, family, port=PORT, kind="ack", rate=20_000, count=1)
+    assert eventually(lambda: gate.drops().get("source_rate", 0) >= 2000), gate.drops()
     flow.send("A")
     assert not eventually(lambda: cookies(gate)["accepted"] > echo.accepted, timeout=0.5)
     assert talk(lab.closing(connect(lab.client, lab.server_address[family], PORT))), "another source pays for the first"
-    guesses.stop()
+    sent = guesses.stop()["sent"]
+    assert gate.drops()["bad_cookie"] < sent / 4, gate.drops()
     before = cookies(gate)["accepted"]
     time.sleep(0.5)
     flow.send("A")
