@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Limits and blocks: the offender is stopped, its neighbour is not, nobody is blocked for what anybody can forge, and it ends on time."""
+"""
+Limits and blocks: the offender is stopped, its neighbour is not, nobody is blocked for what anybody can forge, and it ends on
+time.
+"""
 
 import socket
 import time

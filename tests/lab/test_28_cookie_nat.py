@@ -110,7 +110,7 @@ def test_two_public_ways_to_one_container(lab, gate, published, family):
 
 @local
 def test_straight_to_the_container(lab, gate, published, family):
-    """By its own address, without DNAT, which Docker's rules let through: not to be taken for the published way, nor the other way round."""
+    """By its own address, without DNAT, which Docker's rules let through: neither way is taken for the other."""
     gate.start(rule())
     before = learn_route(lab, gate, family)
     for _ in range(3):
