@@ -53,7 +53,8 @@ class Story:
         honest = Dial(self.lab, FAMILY, CLIENTS, rate=CLIENTS / SECONDS, timeout=PATIENCE, in_flight=CLIENTS).finish()
         sent = flood.stop()
         most = at_server.stop()
-        print(f"       {sent['sent']:,} spoofed SYNs in {sent['seconds']:.1f} s, {sent['per_s']:,.0f}/s, from a million addresses")
+        print(f"       {sent['sent']:,} spoofed SYNs in {sent['seconds']:.1f} s, {sent['per_s']:,.0f}/s, "
+              "from a million addresses")
         print(f"       at most {most:,} half-open connections at the server")
         times = honest["connect_ms"]
         how = f", connected in {times['p50']:.1f} ms (p99 {times['p99']:.0f} ms)" if times else ""

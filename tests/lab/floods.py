@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-Floods of spoofed segments, honest clients that are counted and timed, and what can be seen of both: at the server, and in what the
-gate has learned.
+Floods of spoofed segments, honest clients that are counted and timed, and what can be seen of both: at the server, and in
+what the gate has learned.
 """
 
 import contextlib
@@ -17,7 +17,8 @@ from gate import programs
 from services import connect
 from topology import CLIENT, FAMILIES, MAC, eventually, literal
 
-# ACKGATE_LAB_LONG=1: as long and as many as a release should stand; else as short as tells a gate that works from one that does not.
+# ACKGATE_LAB_LONG=1: as long and as many as a release should stand; else as short as tells a gate that works from one that
+# does not.
 LONG = os.environ.get("ACKGATE_LAB_LONG") == "1"
 SECONDS = 30 if LONG else 5
 HONEST_CLIENTS = 2000 if LONG else 500

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Under a flood of spoofed SYNs honest clients connect, the server and the gate hold no more than they should, and it is over when it
-is over. Beside it, the same without."""
+"""
+Under a flood of spoofed SYNs honest clients connect, the server and the gate hold no more than they should, and it is over
+when it is over. Beside it, the same without.
+"""
 
 import time
 

@@ -9,6 +9,7 @@ from topology import eventually
 
 COUNT = 2000 if floods.LONG else 200
 SECONDS = 30 if floods.LONG else 2
+MEMORY_KIB = 512
 
 # What the kernel's own rules can tell costs no packet in the queue; an ACK may carry a cookie, with a FIN as well.
 IN_THE_KERNEL = ("rst", "syn-ack")
@@ -20,6 +21,10 @@ def test_nothing_arrives_and_honest_clients_connect(lab, gate, web, family, what
     gate.start({"rule web": {"port": "80, 81", "syncookies": "always"}})
     learn(lab, gate, family)
     arrivals = Arrivals(lab)
+    # Twice the same: what is there from the start is touched the first time.
+    warming = Flood(lab, family, kind=what)
+    dial(lab, family, 200, rate=100)
+    warmed = warming.stop()["sent"]
     before = gate.queue_packets()
     memory = gate.memory_kib()
     flood = Flood(lab, family, kind=what)
@@ -31,10 +36,10 @@ def test_nothing_arrives_and_honest_clients_connect(lab, gate, web, family, what
     assert (honest["connections"], honest["errors"]) == (COUNT, {}), floods.queue_figures(gate)
     assert arrivals.count() == 0
     assert cookies(gate)["accepted"] >= COUNT
-    assert gate.memory_kib() - memory < 2048
+    assert gate.memory_kib() - memory <= MEMORY_KIB
     if what in IN_THE_KERNEL:
         assert queued <= 8 * COUNT + sent["sent"] / 10
-    assert eventually(lambda: sum(gate.drops().values()) >= sent["sent"] * 0.9 - gate.queue_losses()), gate.drops()
+    assert eventually(lambda: sum(gate.drops().values()) >= (sent["sent"] + warmed) * 0.9 - gate.queue_losses()), gate.drops()
 
 
 @pytest.mark.smoke

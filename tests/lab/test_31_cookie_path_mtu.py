@@ -4,8 +4,8 @@ Path MTU discovery (RFC 1191, RFC 8201) through connections that began with a co
 
     origin --- client --- gate --- server --- far
 
-The lab's client and server are routers here; one of them, or the gate itself, has a route with a smaller MTU, which the ends learn
-from ICMP alone.
+The lab's client and server are routers here; one of them, or the gate itself, has a route with a smaller MTU, which the ends
+learn from ICMP alone.
 """
 
 import re
