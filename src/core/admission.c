@@ -362,6 +362,9 @@ static bool is_settled(struct engine *e, const struct policy_rule *rule,
 		reason = over_half_open(e, rule, &source);
 		if (is_challenged(e, rule, in, over || reason != REASON_NONE, now_us, out))
 			return true;
+		if (reason == REASON_NONE && e->held[rule->slot] && !e->held_open &&
+			engine_wants_cookie(e, rule, &out->effects))
+			reason = REASON_half_open_full;
 	}
 	if (reason != REASON_NONE && refuse_syn(e, rule, reason, t, now_us, out))
 		return true;

@@ -120,8 +120,9 @@ bool engine_challenge(struct engine *e, const struct policy_rule *rule,
 	};
 	struct learned_server server = {.route = LEARNED_ROUTE_UNKNOWN};
 
-	if (!e->can_translate || !policy_gives_cookies(rule) || syn->opt.has_auth ||
-		is_link_local(&syn->src) || clamped(mss_of(syn), rule) < COOKIE_MSS_MIN)
+	if (!e->can_translate || e->held[rule->slot] || !policy_gives_cookies(rule) ||
+		syn->opt.has_auth || is_link_local(&syn->src) ||
+		clamped(mss_of(syn), rule) < COOKIE_MSS_MIN)
 		return false;
 	learned_find(e->shared->learned, &syn->dst, syn->dst_port, &server);
 	if (!find_public(e, rule, in, &server, &subject, &out->effects) ||

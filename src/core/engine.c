@@ -62,6 +62,14 @@ void engine_cookies(struct engine *e, const uint8_t *secret, uint64_t unix_s)
 		cookie_keys_init(&e->keys, secret, e->policy->cookie_rotation, unix_s);
 }
 
+void engine_hold_cookies(struct engine *e, const bool *held, bool open)
+{
+	memset(e->held, 0, sizeof(e->held));
+	if (held)
+		memcpy(e->held, held, sizeof(e->held));
+	e->held_open = open;
+}
+
 void engine_clock(struct engine *e, uint64_t unix_s)
 {
 	e->unix_s = unix_s;

@@ -264,6 +264,13 @@ void engine_cookies(struct engine *e, const uint8_t *secret, uint64_t unix_s);
 /* The wall clock, to be told before each batch. */
 void engine_clock(struct engine *e, uint64_t unix_s);
 
+/*
+ * No cookies for the rules whose slots are set in `held` (POLICY_RULES_MAX of them; NULL: for
+ * none), until further notice; those that were given are taken back. A SYN that would get one is
+ * dropped, or, with `open`, goes to its server.
+ */
+void engine_hold_cookies(struct engine *e, const bool *held, bool open);
+
 /* The kernel could not be made to translate: both ends hear that it is over. */
 void engine_untranslated(struct engine *e, const struct translation *t, struct effects *out);
 

@@ -54,6 +54,8 @@ struct engine {
 	struct cookie_keys keys;
 	uint64_t unix_s;
 	bool can_translate;              /* keys are there, and the kernel can */
+	bool held[POLICY_RULES_MAX];     /* by slot: no cookies for now */
+	bool held_open;                  /* SYNs that want one go to their servers meanwhile */
 	uint32_t sent[POLICY_RULES_MAX]; /* cookies by slot, not yet told to the others */
 	uint64_t started_us;
 	uint64_t rejects_due_us; /* when as many RSTs as were sent are due by their rate */

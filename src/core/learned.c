@@ -231,6 +231,25 @@ bool learned_find(
 	return p && read_place(p, id, out);
 }
 
+static uint32_t pack(const struct learned_options *o)
+{
+	return o->mss | (uint32_t)o->wscale_shift << SHIFT_AT | (uint32_t)o->wscale << WSCALE_AT |
+	       (uint32_t)o->sack << SACK_AT | (uint32_t)o->timestamps << TIMESTAMPS_AT |
+	       (uint32_t)o->ecn << ECN_AT;
+}
+
+void learned_recall(struct learned *l, const struct learned_server *server)
+{
+	struct place *p = find_or_take(l, &server->addr, server->port);
+
+	atomic_store_explicit(&p->options, pack(&server->options), memory_order_relaxed);
+	if (server->route_wanted)
+		learned_want_route(l, &server->addr, server->port);
+	if (server->route == LEARNED_ROUTE_ONE)
+		learned_route(
+			l, &server->addr, server->port, &server->public_addr, server->public_port);
+}
+
 void learned_forget(struct learned *l, const struct addr *addr, uint16_t port)
 {
 	struct place *p = find(l, id_of(l, addr, port));

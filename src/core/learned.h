@@ -76,6 +76,9 @@ bool learned_hear(struct learned *l, const struct segment *syn_ack, unsigned ask
 bool learned_find(const struct learned *l, const struct addr *addr, uint16_t port,
 	struct learned_server *out);
 
+/* What an earlier process knew. */
+void learned_recall(struct learned *l, const struct learned_server *server);
+
 /* It answered otherwise than it had: its options are to be learned anew. */
 void learned_forget(struct learned *l, const struct addr *addr, uint16_t port);
 

@@ -11,6 +11,7 @@
 
 #include "daemon/daemon_state.h"
 #include "daemon/log.h"
+#include "daemon/memory.h"
 #include "daemon/secret.h"
 
 #include <errno.h>
@@ -26,6 +27,8 @@ enum {
 	SHARE_OF_DUMPS =
 		20, /* a dump of a large table takes its time: at most one part in so many */
 	STANDING_EVERY_US = 60000000,
+	SAVE_EVERY_US = 2000000,
+	UNDER_WAY_US = 1000000, /* most ways there and back take less */
 };
 
 static const char SSHD_CONFIG[] = "/etc/ssh/sshd_config";
@@ -103,8 +106,29 @@ void cookies_close(struct daemon *d)
 	explicit_bzero(d->secret, sizeof(d->secret));
 }
 
-void cookies_plan(const struct daemon *d, const struct config *c, struct ruleset_plan *plan)
+/* True if the rules have to follow. */
+static bool update_proofs(struct daemon *d, const struct policy *p)
 {
+	uint64_t lasts = 2 * (uint64_t)p->cookie_rotation * 1000000;
+	uint64_t now = worker_now();
+	bool changed = false;
+
+	for (size_t i = 0; i < p->rule_count; i++) {
+		uint16_t slot = p->rules[i].slot;
+		uint64_t sent = engine_shared_cookie_sent(d->shared, slot);
+		bool wanted =
+			policy_gives_cookies(&p->rules[i]) &&
+			(engine_shared_cookies_on(d->shared, slot) || (sent && sent + lasts > now));
+
+		changed |= wanted != d->proofs_wanted[slot];
+		d->proofs_wanted[slot] = wanted;
+	}
+	return changed;
+}
+
+void cookies_plan(struct daemon *d, const struct config *c, struct ruleset_plan *plan)
+{
+	update_proofs(d, &c->policy);
 	plan->translate = translates(d, c);
 	plan->proofs_wanted = d->proofs_wanted;
 	plan->routes = d->routes;
@@ -142,33 +166,27 @@ bool cookies_intact(struct daemon *d)
 	return lasting_intact(d->lasting);
 }
 
+void cookies_new_in(
+	const struct daemon *d, const struct config *next, bool slots[static POLICY_RULES_MAX])
+{
+	const struct policy *p = &next->policy;
+
+	memset(slots, 0, POLICY_RULES_MAX * sizeof(*slots));
+	for (size_t i = 0; i < p->rule_count; i++) {
+		uint16_t slot = p->rules[i].slot;
+		const struct policy_rule *old = policy_rule_by_slot(&d->config->policy, slot);
+
+		slots[slot] =
+			policy_gives_cookies(&p->rules[i]) && !(old && policy_gives_cookies(old));
+	}
+}
+
 static void apply_again(struct daemon *d)
 {
 	char why[WHY];
 
 	if (daemon_apply_rules(d, d->config, why, sizeof(why)) != 0)
 		log_error("the kernel's rules can't follow the cookies: %s", why);
-}
-
-/* True if the rules have to follow. */
-static bool update_proofs(struct daemon *d)
-{
-	const struct policy *p = &d->config->policy;
-	uint64_t lasts = 2 * (uint64_t)p->cookie_rotation * 1000000;
-	uint64_t now = worker_now();
-	bool changed = false;
-
-	for (size_t i = 0; i < p->rule_count; i++) {
-		uint16_t slot = p->rules[i].slot;
-		uint64_t sent = engine_shared_cookie_sent(d->shared, slot);
-		bool wanted =
-			policy_gives_cookies(&p->rules[i]) &&
-			(engine_shared_cookies_on(d->shared, slot) || (sent && sent + lasts > now));
-
-		changed |= wanted != d->proofs_wanted[slot];
-		d->proofs_wanted[slot] = wanted;
-	}
-	return changed;
 }
 
 static void take_route(void *arg, const struct addr *server, uint16_t port,
@@ -231,8 +249,17 @@ static bool routes_due(const struct daemon *d)
 	return since > (d->routes_missing ? ROUTES_EVERY_US : ROUTES_AGAIN_US);
 }
 
-void cookies_learn_routes(struct daemon *d)
+/* A restart in the middle of a flood must not ask the servers all over again. */
+static void save_memory(struct daemon *d)
 {
+	d->memory_saved_us = worker_now();
+	memory_save(d->config->daemon.state_dir, engine_shared_learned(d->shared), &d->memory_hash);
+}
+
+void cookies_recall(struct daemon *d)
+{
+	memory_load(d->config->daemon.state_dir, engine_shared_learned(d->shared));
+	list_routes(d);
 	if (translates(d, d->config))
 		look_for_routes(d);
 }
@@ -253,7 +280,7 @@ static bool standing_has_ended(struct daemon *d)
 
 void cookies_have_begun(struct daemon *d)
 {
-	if (d->can_translate && update_proofs(d))
+	if (d->can_translate && update_proofs(d, &d->config->policy))
 		apply_again(d);
 }
 
@@ -263,7 +290,9 @@ void cookies_tick(struct daemon *d)
 
 	if (!d->can_translate)
 		return;
-	changed = update_proofs(d);
+	if (worker_now() - d->memory_saved_us > SAVE_EVERY_US)
+		save_memory(d);
+	changed = update_proofs(d, &d->config->policy);
 	list_routes(d);
 	if (routes_due(d))
 		changed |= look_for_routes(d);
@@ -272,8 +301,24 @@ void cookies_tick(struct daemon *d)
 		apply_again(d);
 }
 
+bool cookies_under_way(const struct daemon *d)
+{
+	const struct policy *p = &d->config->policy;
+	uint64_t now = worker_now();
+
+	for (size_t i = 0; d->can_translate && i < p->rule_count; i++) {
+		uint64_t sent = engine_shared_cookie_sent(d->shared, p->rules[i].slot);
+
+		if (sent && sent + UNDER_WAY_US > now)
+			return true;
+	}
+	return false;
+}
+
 void cookies_stop(struct daemon *d)
 {
+	if (d->can_translate)
+		save_memory(d);
 	long standing = d->can_translate ? translations_count(d->translations) : 0;
 	char why[WHY];
 

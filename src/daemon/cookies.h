@@ -10,17 +10,23 @@ bool cookies_open(struct daemon *d, char *why, size_t why_size);
 void cookies_close(struct daemon *d);
 
 /* Fills in what a plan says of cookies. */
-void cookies_plan(const struct daemon *d, const struct config *c, struct ruleset_plan *plan);
+void cookies_plan(struct daemon *d, const struct config *c, struct ruleset_plan *plan);
+/* Which rules are to give cookies whose answers the kernel's rules do not let in yet. */
+void cookies_new_in(
+	const struct daemon *d, const struct config *next, bool slots[static POLICY_RULES_MAX]);
 /* Puts in what may outlive the daemon. -1 with a sentence in `why`. */
 int cookies_apply(struct daemon *d, const struct config *c, char *why, size_t why_size);
 bool cookies_intact(struct daemon *d);
 
-/* Learns what DNAT does from connections that stand. */
-void cookies_learn_routes(struct daemon *d);
+/* What an earlier process knew of servers, and what DNAT does with connections that stand. While
+ * still root. */
+void cookies_recall(struct daemon *d);
 /* About once a second. */
 void cookies_tick(struct daemon *d);
 /* A worker says so. */
 void cookies_have_begun(struct daemon *d);
+/* Whether clients may be about to answer a cookie. */
+bool cookies_under_way(const struct daemon *d);
 /* At the end: all goes, unless translated connections stand. */
 void cookies_stop(struct daemon *d);
 

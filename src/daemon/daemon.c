@@ -265,7 +265,6 @@ static bool begin_gating(struct daemon *d, char *why, size_t why_size)
 
 	if (d->config->netfilter.adopt)
 		adopted = daemon_adopt(d, d->config);
-	cookies_learn_routes(d);
 	if (daemon_apply_rules(d, d->config, why, why_size) != 0)
 		return false;
 	if (d->config->netfilter.adopt)
@@ -325,6 +324,28 @@ void daemon_stop(struct daemon *d)
 	event_base_loopbreak(d->base);
 }
 
+static void give_no_more_cookies(const struct worker_view *view, void *arg)
+{
+	engine_hold_cookies(view->engine, arg, false);
+}
+
+/* Clients that have been sent a cookie get a moment to come back with it: without us, their server
+ * would reset them. A second signal does not wait. */
+static void stop_gently(struct daemon *d)
+{
+	static const struct timeval moment = {.tv_usec = 500000};
+	bool all[POLICY_RULES_MAX];
+
+	if (d->stopping || !cookies_under_way(d)) {
+		daemon_stop(d);
+		return;
+	}
+	d->stopping = true;
+	memset(all, true, sizeof(all));
+	daemon_call_all(d, give_no_more_cookies, all);
+	event_base_loopexit(d->base, &moment);
+}
+
 static void on_signal(evutil_socket_t number, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -339,7 +360,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 		answers_log_status(d);
 		break;
 	default:
-		daemon_stop(d);
+		stop_gently(d);
 		break;
 	}
 	free(message);
@@ -380,8 +401,10 @@ static const char *way_word(const struct daemon *d)
 
 static bool start(struct daemon *d, char *why, size_t why_size)
 {
-	if (!open_all(d, why, why_size) || !drop_privileges(d, why, why_size) ||
-		!begin_gating(d, why, why_size))
+	if (!open_all(d, why, why_size))
+		return false;
+	cookies_recall(d);
+	if (!drop_privileges(d, why, why_size) || !begin_gating(d, why, why_size))
 		return false;
 	upkeep_survey(d);
 	if (!upkeep_start(d, why, why_size))

@@ -52,6 +52,7 @@ struct daemon {
 	struct event *confirm_timer;
 	struct event *drain_timer;
 	bool draining;
+	bool stopping;
 	uint64_t drain_until_us;
 
 	int words[2]; /* a pipe, for struct worker_word */
@@ -66,6 +67,8 @@ struct daemon {
 	bool standing; /* translated connections of an earlier process */
 	uint64_t standing_looked_us;
 	bool proofs_wanted[POLICY_RULES_MAX]; /* by slot */
+	uint64_t memory_saved_us;
+	uint64_t memory_hash; /* of what was saved */
 	struct ruleset_route routes[DAEMON_ROUTES_MAX];
 	size_t route_count;
 	bool routes_wanted;

@@ -17,6 +17,7 @@ src_daemon_libackdaemon_a_SOURCES += \
 	src/daemon/answers.c \
 	src/daemon/cookies.c src/daemon/cookies.h \
 	src/daemon/blocks.c src/daemon/blocks.h \
+	src/daemon/memory.c src/daemon/memory.h \
 	src/daemon/secret.c src/daemon/secret.h \
 	src/daemon/resend.c src/daemon/resend.h
 

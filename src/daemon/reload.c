@@ -3,11 +3,13 @@
  * A reload builds the whole new configuration before it touches anything. The engines learn of new
  * rules before the kernel does: a packet that the kernel sends must find its rule there, while one
  * sent by an old rule that is gone is let through like any other that no rule names. If the kernel
- * refuses, the engines go back.
+ * refuses, the engines go back. Only cookies come after the kernel's rules, which must let their
+ * answers in.
  */
 #include "config.h"
 
 #include "core/limiter.h"
+#include "daemon/cookies.h"
 #include "daemon/daemon_state.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
@@ -76,15 +78,26 @@ static void tell_engines(struct daemon *d, struct config *c)
 	daemon_call_all(d, set_policy, &c->policy);
 }
 
+static void hold_cookies(const struct worker_view *view, void *arg)
+{
+	engine_hold_cookies(view->engine, arg, true);
+}
+
 /* Puts `next` in force; on failure all is as it was. */
 static bool swap(struct daemon *d, struct config *next, char *why, size_t why_size)
 {
+	bool held[POLICY_RULES_MAX], refused;
+
 	daemon_adopt(d, next);
+	cookies_new_in(d, next, held);
+	daemon_call_all(d, hold_cookies, held);
 	tell_engines(d, next);
-	if (daemon_apply_rules(d, next, why, why_size) != 0) {
+	refused = daemon_apply_rules(d, next, why, why_size) != 0;
+	if (refused)
 		tell_engines(d, d->config);
+	daemon_call_all(d, hold_cookies, NULL);
+	if (refused)
 		return false;
-	}
 	/* Once more, for what completed in between. */
 	daemon_adopt(d, next);
 	daemon_call_all(d, hand_over, NULL);
