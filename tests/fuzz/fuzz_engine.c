@@ -435,7 +435,7 @@ static void step_cookies(struct run *r, unsigned tuple, enum hs_side side)
 		engine_cookies(r->engine, what & 8 ? NULL : secret, r->unix_s);
 		return;
 	case 2:
-		step_route(r, tuple, what >> 3);
+		step_route(r, tuple, (uint8_t)(1 + (what >> 3)));
 		return;
 	case 3:
 		learned_forget(engine_shared_learned(r->shared),

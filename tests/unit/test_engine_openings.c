@@ -347,7 +347,9 @@ static void followed(void **state)
 		SCENARIO("in full", full, OPENS,
 			{SERVER, SYN_ACK, 0, 1, TAKES(ESTABLISHED), ANSWERS, .effects = "translate",
 				.window = 65160},
-			/* Copies of the proof are none of its packets. */
+			/* Copies of the proof are none of its packets, nor is what the kernel does
+			 * not know, which it would not translate. */
+			{CLIENT, ACK, 1, 2, DROPS(out_of_window, ESTABLISHED), PROVES, .len = 9},
 			{CLIENT, ACK, 1, 1, DROPS(not_established, ESTABLISHED), PROVES},
 			{CLIENT, ACK, 1, 1, PASSES(ESTABLISHED), .cookie = true, .len = 1000},
 			{SERVER, ACK, 1, 1001, PASSES(ESTABLISHED), .len = 1000},
