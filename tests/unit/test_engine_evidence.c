@@ -245,10 +245,21 @@ static void rated(struct gate *g)
 		g, 3, CLIENT, SYN, 0, 0, DROPS(source_rate, CLOSED), ASKS, .effects = SOURCE_RATE);
 }
 
+/* Anybody may have made them in the source's name. */
+static void guessed(struct gate *g)
+{
+	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, CHALLENGED, ASKS);
+	for (unsigned i = 0; i < 20; i++)
+		GATE_EXPECT(g, 0, CLIENT, ACK, 1, 5, DROPS(bad_cookie, CLOSED), PROVES);
+	prove(g, 1, OPENED);
+	prove(g, 2, OPENED);
+}
+
 static void the_rate_holds_for_proofs(void **state)
 {
 	(void)state;
 	gates_run(three_syns, replayed);
+	gates_run(three_syns, guessed);
 	gates_run(three_syns, rated);
 }
 
