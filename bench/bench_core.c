@@ -8,6 +8,7 @@
  * that a wrong packet can't pass for a fast decision.
  */
 #include "core/engine.h"
+#include "core/wire.h"
 #include "synthetic.h"
 
 #include <err.h>
@@ -42,6 +43,7 @@ struct options {
 struct bench {
 	struct policy plain;
 	struct policy limiting;
+	struct policy challenging;
 	struct engine_shared *shared;
 	struct engine *engine;
 	uint32_t flows;
@@ -131,6 +133,16 @@ static const struct policy_rule limiting_rule = {
 	.connections_per_source = 100,
 };
 
+static const struct policy_rule challenging_rule = {
+	.name = "bench",
+	.port = ports,
+	.port_count = 2,
+	.mode = MODE_GATE,
+	.enforce = true,
+	.fastopen_strip = true,
+	.syncookies = SYNCOOKIES_ALWAYS,
+};
+
 static struct policy policy_of(const struct policy_rule *rule)
 {
 	return (struct policy){
@@ -150,6 +162,7 @@ static struct policy policy_of(const struct policy_rule *rule)
 			},
 		.source_prefix4 = 32,
 		.source_prefix6 = 64,
+		.cookie_rotation = 60,
 	};
 }
 
@@ -330,6 +343,116 @@ static bool measure_memory(struct bench *b, unsigned long kib_before)
 		"resident memory of the whole process", kib / 1024, "MiB", "", RSS_LIMIT_MIB);
 }
 
+/* Both of the synthetic servers do all but timestamps. */
+static void learn_servers(const struct bench *b)
+{
+	static const struct addr six = {{0x20, 0x01, 0x0d, 0xb8, [12] = 192, 0, 2, 1}};
+	struct segment syn_ack = {
+		.src = six,
+		.src_port = 443,
+		.flags = TCP_SYN | TCP_ACK,
+		.opt = {.mss = 1460, .has_wscale = true, .wscale = 7, .sack_permitted = true},
+	};
+
+	for (unsigned family = 0; family < 2; family++) {
+		learned_hear(engine_shared_learned(b->shared), &syn_ack,
+			LEARNED_ASKED_WSCALE | LEARNED_ASKED_SACK | LEARNED_ASKED_TIMESTAMPS);
+		syn_ack.src = addr_v4(six.b + 12);
+	}
+}
+
+/* Has a batch judged, all of which must be dropped for `expected`; what was sent first for each is
+ * kept in `sent`. */
+static uint64_t judge_dropped(struct bench *b, const struct synthetic *packets,
+	enum engine_lane lane, enum reason expected, struct effect *sent)
+{
+	static struct decision decision;
+	uint64_t start = cpu_ns();
+
+	for (unsigned i = 0; i < BATCH; i++) {
+		const struct engine_packet in = {
+			.bytes = packets[i].bytes,
+			.captured = packets[i].len,
+			.on_wire = packets[i].len,
+			.hook = HOOK_FORWARD,
+			.lane = lane,
+		};
+
+		engine_packet(b->engine, &in, b->now_us, &decision);
+		if (decision.verdict != VERDICT_DROP || decision.reason != expected)
+			errx(EXIT_FAILED, "a packet is not dropped for %s, but for %s",
+				reason_word(expected), reason_word(decision.reason));
+		sent[i] = decision.effects.list[0];
+	}
+	return cpu_ns() - start;
+}
+
+enum cookie_figure {
+	COOKIE_SENT,
+	COOKIE_GOOD,
+	COOKIE_WRONG,
+	COOKIE_FIGURES
+};
+
+/* New clients: their SYNs, ACKs that bring the cookies back, and RSTs; then as many ACKs of clients
+ * that never sent a SYN. */
+static void run_cookies(struct bench *b, uint64_t took[COOKIE_FIGURES])
+{
+	static struct synthetic packets[BATCH];
+	static struct effect sent[BATCH];
+	uint32_t first = b->next;
+
+	for (unsigned i = 0; i < BATCH; i++)
+		synthetic_write(&packets[i], b->next++, TCP_SYN);
+	took[COOKIE_SENT] += judge_dropped(b, packets, LANE_HANDSHAKES, REASON_NONE, sent);
+	for (unsigned i = 0; i < BATCH; i++) {
+		size_t ip_len = sent[i].send.bytes[0] >> 4 == 6 ? 40 : 20;
+
+		synthetic_write(&packets[i], first + i, TCP_ACK);
+		synthetic_acknowledge(&packets[i], wire_get32(sent[i].send.bytes + ip_len + 4) + 1);
+	}
+	took[COOKIE_GOOD] += judge_dropped(b, packets, LANE_PROOFS, REASON_NONE, sent);
+	for (unsigned i = 0; i < BATCH; i++)
+		synthetic_write(&packets[i], first + i, TCP_RST);
+	judge_dropped(b, packets, LANE_HANDSHAKES, REASON_NONE, sent);
+	for (unsigned i = 0; i < BATCH; i++)
+		synthetic_write(&packets[i], b->next++, TCP_ACK);
+	took[COOKIE_WRONG] += judge_dropped(b, packets, LANE_PROOFS, REASON_bad_cookie, sent);
+	b->now_us += BATCH;
+}
+
+/* For orientation. */
+static void measure_cookies(struct bench *b, const struct options *o)
+{
+	static const uint8_t secret[COOKIE_SECRET] = {1};
+	static const char *const names[] = {
+		[COOKIE_SENT] = "a SYN answered with a cookie",
+		[COOKIE_GOOD] = "an ACK with a valid cookie",
+		[COOKIE_WRONG] = "an ACK with a wrong one",
+	};
+	uint32_t batches = (o->decisions + BATCH - 1) / BATCH;
+	double ns[COOKIE_FIGURES][RUNS_MAX];
+	char spread[32];
+
+	learn_servers(b);
+	engine_set_policy(b->engine, &b->challenging);
+	engine_cookies(b->engine, secret, 1700000000);
+	for (unsigned i = 0; i < o->runs; i++) {
+		uint64_t took[COOKIE_FIGURES] = {0};
+
+		for (uint32_t batch = 0; batch < batches; batch++)
+			run_cookies(b, took);
+		for (enum cookie_figure f = 0; f < COOKIE_FIGURES; f++)
+			ns[f][i] = (double)took[f] / ((double)batches * BATCH);
+	}
+	engine_cookies(b->engine, NULL, 0);
+	for (enum cookie_figure f = 0; f < COOKIE_FIGURES; f++) {
+		qsort(ns[f], o->runs, sizeof(ns[f][0]), compare_doubles);
+		snprintf(spread, sizeof(spread), "(%.0f .. %.0f)", ns[f][0], ns[f][o->runs - 1]);
+		print_row(names[f], ns[f][o->runs / 2], "ns", spread, 0);
+	}
+}
+
 static uint32_t number_argument(const char *text, uint32_t least, uint32_t most)
 {
 	char *end;
@@ -432,6 +555,7 @@ int main(int argc, char **argv)
 	struct bench b = {
 		.plain = policy_of(&plain_rule),
 		.limiting = policy_of(&limiting_rule),
+		.challenging = policy_of(&challenging_rule),
 		.flows = o.flows,
 		.now_us = 1000000,
 		.random = 1,
@@ -441,7 +565,8 @@ int main(int argc, char **argv)
 	b.shared = engine_shared_new(65536, &key);
 	if (!b.shared)
 		errx(EXIT_FAILED, "no memory for the sources");
-	b.engine = engine_new(&(struct engine_limits){.half_open = o.flows, .flows = 65536},
+	b.engine = engine_new(
+		&(struct engine_limits){.half_open = o.flows, .flows = 65536, .in_flight = BATCH},
 		&b.plain, b.shared, &key, b.now_us);
 	if (!b.engine)
 		errx(EXIT_FAILED, "no memory for %" PRIu32 " flows", o.flows);
@@ -451,6 +576,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++)
 		good &= measure_time(&b, &scenarios[i], &o);
 	good &= measure_room(&b, &o, &key);
+	measure_cookies(&b, &o);
 	printf("median of %u runs (least .. most), %" PRIu32 " decisions each, CPU time\n", o.runs,
 		o.decisions);
 

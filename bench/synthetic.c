@@ -80,3 +80,8 @@ void synthetic_write(struct synthetic *p, uint32_t number, uint8_t flags)
 	memcpy(tcp + 20, options, options_len);
 	p->len = ip_len + tcp_len;
 }
+
+void synthetic_acknowledge(struct synthetic *p, uint32_t ack)
+{
+	put32(p->bytes + (p->bytes[0] >> 4 == 6 ? 40 : 20) + 8, ack);
+}

@@ -21,4 +21,7 @@ struct synthetic {
  */
 void synthetic_write(struct synthetic *p, uint32_t number, uint8_t flags);
 
+/* Lets a packet acknowledge another number. */
+void synthetic_acknowledge(struct synthetic *p, uint32_t ack);
+
 #endif

@@ -400,8 +400,10 @@ static bool judge_late_proof(struct engine *e, const struct engine_packet *in, u
 		out->segment.flags & (TCP_SYN | TCP_RST))
 		return false;
 	out->slot = rule->slot;
-	if (w || out->segment.ack == f->hs.server_isn + 1)
+	if (out->segment.ack == f->hs.server_isn + 1)
 		engine_refuse(e, rule, REASON_not_established, CAUSE_NONE, &f->tuple, out);
+	else if (w)
+		engine_refuse(e, rule, REASON_out_of_window, CAUSE_NONE, &f->tuple, out);
 	else
 		engine_prove(e, rule, now_us, out);
 	return true;

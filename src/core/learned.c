@@ -2,7 +2,8 @@
 /*
  * A place is a handful of atomics, each right by itself. A reader that meets a place while it is
  * being taken over may see one server's options under another's name; the id is looked at before
- * and after, so that it sees nothing then.
+ * and after, so that it sees nothing then. Who writes enters the place first; nobody waits: what
+ * can't be written now is heard again with the next connection.
  */
 #include "core/learned.h"
 
@@ -25,7 +26,8 @@ enum {
 };
 
 struct place {
-	_Atomic uint64_t id;      /* 0: free */
+	_Atomic uint64_t id; /* 0: free */
+	_Atomic bool entered;
 	_Atomic uint32_t options; /* packed */
 	_Atomic uint32_t route;   /* enum learned_route, and whether it is wanted */
 	_Atomic uint64_t addr[2];
@@ -107,6 +109,22 @@ static struct addr load_addr(_Atomic uint64_t from[2])
 	return a;
 }
 
+static bool holds(const struct place *p, uint64_t id)
+{
+	return atomic_load_explicit(&p->id, memory_order_relaxed) == id;
+}
+
+static bool try_enter(struct place *p)
+{
+	return !atomic_exchange_explicit(&p->entered, true, memory_order_acquire);
+}
+
+static void leave(struct place *p)
+{
+	atomic_store_explicit(&p->entered, false, memory_order_release);
+}
+
+/* Entered; NULL if somebody else is in the place that is to be taken. */
 static struct place *take(struct learned *l, uint64_t id, const struct addr *addr, uint16_t port)
 {
 	struct place *set = set_of(l, id);
@@ -122,6 +140,10 @@ static struct place *take(struct learned *l, uint64_t id, const struct addr *add
 			now - atomic_load_explicit(&oldest->since, memory_order_relaxed))
 			oldest = &set[i];
 	}
+	if (!try_enter(oldest))
+		return NULL;
+	if (holds(oldest, id))
+		return oldest;
 	atomic_store_explicit(&oldest->id, 0, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
 	atomic_store_explicit(&oldest->options, 0, memory_order_relaxed);
@@ -133,12 +155,23 @@ static struct place *take(struct learned *l, uint64_t id, const struct addr *add
 	return oldest;
 }
 
-static struct place *find_or_take(struct learned *l, const struct addr *addr, uint16_t port)
+/* The server's place, for writing. NULL if it has none, or somebody else is there. */
+static struct place *enter_known(struct learned *l, uint64_t id)
 {
-	uint64_t id = id_of(l, addr, port);
 	struct place *p = find(l, id);
 
-	return p ? p : take(l, id, addr, port);
+	if (!p || !try_enter(p))
+		return NULL;
+	if (holds(p, id))
+		return p;
+	leave(p);
+	return NULL;
+}
+
+/* Likewise, or one taken over for it. */
+static struct place *enter(struct learned *l, uint64_t id, const struct addr *addr, uint16_t port)
+{
+	return find(l, id) ? enter_known(l, id) : take(l, id, addr, port);
 }
 
 static uint32_t with_trait(uint32_t packed, unsigned at, bool asked, bool has)
@@ -181,13 +214,18 @@ unsigned learned_asks(const struct segment *syn)
 
 bool learned_hear(struct learned *l, const struct segment *syn_ack, unsigned asked)
 {
-	struct place *p = find_or_take(l, &syn_ack->src, syn_ack->src_port);
-	uint32_t known = atomic_load_explicit(&p->options, memory_order_relaxed);
-	uint32_t now = heard(known, asked, syn_ack);
+	uint64_t id = id_of(l, &syn_ack->src, syn_ack->src_port);
+	struct place *p = find(l, id);
+	uint32_t known = p ? atomic_load_explicit(&p->options, memory_order_relaxed) : 0;
 
-	if (now == known)
+	if (p && heard(known, asked, syn_ack) == known)
 		return false;
-	atomic_store_explicit(&p->options, now, memory_order_relaxed);
+	p = enter(l, id, &syn_ack->src, syn_ack->src_port);
+	if (!p)
+		return false;
+	known = atomic_load_explicit(&p->options, memory_order_relaxed);
+	atomic_store_explicit(&p->options, heard(known, asked, syn_ack), memory_order_relaxed);
+	leave(p);
 	return true;
 }
 
@@ -252,20 +290,29 @@ void learned_recall(struct learned *l, const struct learned_server *server)
 
 void learned_forget(struct learned *l, const struct addr *addr, uint16_t port)
 {
-	struct place *p = find(l, id_of(l, addr, port));
+	struct place *p = enter_known(l, id_of(l, addr, port));
 
-	if (p)
-		atomic_store_explicit(&p->options, 0, memory_order_relaxed);
+	if (!p)
+		return;
+	atomic_store_explicit(&p->options, 0, memory_order_relaxed);
+	leave(p);
 }
 
 /* True if it was not set before. */
 static bool set_flag(struct learned *l, const struct addr *addr, uint16_t port, uint32_t flag)
 {
-	struct place *p = find_or_take(l, addr, port);
+	uint64_t id = id_of(l, addr, port);
+	struct place *p = find(l, id);
+	bool news;
 
-	if (atomic_load_explicit(&p->route, memory_order_relaxed) & flag)
+	if (p && atomic_load_explicit(&p->route, memory_order_relaxed) & flag)
 		return false;
-	return !(atomic_fetch_or(&p->route, flag) & flag);
+	p = enter(l, id, addr, port);
+	if (!p)
+		return false;
+	news = !(atomic_fetch_or(&p->route, flag) & flag);
+	leave(p);
+	return news;
 }
 
 bool learned_want_route(struct learned *l, const struct addr *addr, uint16_t port)
@@ -278,39 +325,50 @@ bool learned_tell_route(struct learned *l, const struct addr *addr, uint16_t por
 	return set_flag(l, addr, port, ROUTE_TOLD);
 }
 
-/* The flags stay, be they set at the same time. */
+/* The flags stay. */
 static void set_route(struct place *p, enum learned_route to)
 {
 	uint32_t route = atomic_load_explicit(&p->route, memory_order_relaxed);
 
-	while (!atomic_compare_exchange_weak_explicit(&p->route, &route,
-		to | (route & ~(uint32_t)ROUTE_MASK), memory_order_release, memory_order_relaxed))
-		;
+	atomic_store_explicit(
+		&p->route, to | (route & ~(uint32_t)ROUTE_MASK), memory_order_release);
 }
 
-bool learned_route(struct learned *l, const struct addr *addr, uint16_t port,
-	const struct addr *public_addr, uint16_t public_port)
+static bool meet_route(
+	struct place *p, uint16_t port, const struct addr *public_addr, uint16_t public_port)
 {
-	struct place *p = find_or_take(l, addr, port);
-	uint32_t route = atomic_load_explicit(&p->route, memory_order_acquire);
+	uint32_t route = atomic_load_explicit(&p->route, memory_order_relaxed);
+	uint32_t ports = (uint32_t)public_port << 16 | port;
 	struct addr known = load_addr(p->public_addr);
-	uint32_t ports = atomic_load_explicit(&p->ports, memory_order_relaxed);
 
 	switch (route & ROUTE_MASK) {
 	case LEARNED_ROUTE_UNKNOWN:
 		store_addr(p->public_addr, public_addr);
-		atomic_store_explicit(
-			&p->ports, (uint32_t)public_port << 16 | port, memory_order_relaxed);
+		atomic_store_explicit(&p->ports, ports, memory_order_relaxed);
 		set_route(p, LEARNED_ROUTE_ONE);
 		return true;
 	case LEARNED_ROUTE_ONE:
-		if (addr_equal(&known, public_addr) && ports >> 16 == public_port)
+		if (addr_equal(&known, public_addr) &&
+			atomic_load_explicit(&p->ports, memory_order_relaxed) == ports)
 			return false;
 		set_route(p, LEARNED_ROUTE_MANY);
 		return true;
 	default:
 		return false;
 	}
+}
+
+bool learned_route(struct learned *l, const struct addr *addr, uint16_t port,
+	const struct addr *public_addr, uint16_t public_port)
+{
+	struct place *p = enter(l, id_of(l, addr, port), addr, port);
+	bool news;
+
+	if (!p)
+		return false;
+	news = meet_route(p, port, public_addr, public_port);
+	leave(p);
+	return news;
 }
 
 void learned_each(const struct learned *l,

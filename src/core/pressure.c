@@ -76,19 +76,19 @@ void engine_answered(struct engine *e, uint16_t slot)
 }
 
 /* A new window begins: the one before the last is forgotten. One engine does it for all. */
-static void turn_window(struct engine *e, uint64_t now_us)
+static void turn_window(struct engine_shared *s, uint64_t now_us)
 {
-	struct engine_shared *s = e->shared;
 	uint64_t began = atomic_load_explicit(&s->window_us, memory_order_relaxed);
 	unsigned next;
 
-	if (now_us - began < WINDOW_US ||
+	/* Another worker's clock may be a batch ahead. */
+	if (now_us < began + WINDOW_US ||
 		!atomic_compare_exchange_strong(&s->window_us, &began, now_us))
 		return;
 	next = (atomic_load_explicit(&s->windows, memory_order_relaxed) + 1) & 1;
-	for (size_t i = 0; i < e->policy->rule_count; i++)
-		atomic_store_explicit(
-			&s->unanswered[next][e->policy->rules[i].slot], 0, memory_order_relaxed);
+	/* Those of removed rules too: others will have their slots. */
+	for (size_t slot = 0; slot < POLICY_RULES_MAX; slot++)
+		atomic_store_explicit(&s->unanswered[next][slot], 0, memory_order_relaxed);
 	atomic_fetch_add_explicit(&s->windows, 1, memory_order_relaxed);
 }
 
@@ -130,7 +130,7 @@ static void consider_end(struct engine *e, const struct policy_rule *rule, struc
 
 bool engine_pressure(struct engine *e, uint64_t now_us, struct effects *out)
 {
-	turn_window(e, now_us);
+	turn_window(e->shared, now_us);
 	for (size_t i = 0; i < e->policy->rule_count; i++) {
 		const struct policy_rule *rule = &e->policy->rules[i];
 

@@ -4,8 +4,8 @@
  *
  * Input: three bytes of set-up, then steps. A step's first byte says what it is and to which of
  * eight connections; what follows depends on it (see the functions that read it). Numbers are given
- * relative to one of two ISNs of each side, or to the highest that the side has sent, so that
- * matching ones are found easily.
+ * relative to one of two ISNs of each side, to the highest that the side has sent, or to the last
+ * cookie that was sent in its name, so that matching ones are found easily.
  */
 #include "shadow.h"
 
@@ -18,11 +18,14 @@ enum {
 	STEPS_MAX = 400,
 	PACKET_EFFECTS = 10,
 	KILL_EFFECTS = 4,
+	EXPIRE_ROUNDS = 20, /* a small table is empty long before */
 };
 
 enum step {
-	STEP_PACKET, /* 0 to 9 */
-	STEP_TIME = 10,
+	STEP_PACKET, /* 0 to 7 */
+	STEP_CLOCK = 8,
+	STEP_COOKIES,
+	STEP_TIME,
 	STEP_EXPIRE,
 	STEP_POLICY,
 	STEP_END,
@@ -44,12 +47,16 @@ struct run {
 	struct engine_shared *shared;
 	struct engine *engine;
 	uint64_t now_us;
+	uint64_t unix_s;
+	struct translation translation; /* the last one */
+	bool translates;                /* it has not failed yet */
 	struct shadow shadow;
 	struct decision decision;
 	struct effects effects;
 };
 
 static const struct siphash_key key = {5, 6};
+static const uint8_t secret[COOKIE_SECRET] = {7};
 static const struct addr_range families[2] = {
 	{{{[10] = 0xff, [11] = 0xff}}, {{[10] = 0xff, [11] = 0xff, 0xff, 0xff, 0xff, 0xff}}},
 	{{{0}}, {{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
@@ -71,6 +78,9 @@ static void write_rule(struct policy_rule *r, unsigned family, uint8_t a, uint8_
 	static const enum policy_mode modes[] = {MODE_GATE, MODE_GATE, MODE_GATE, MODE_DROP,
 		MODE_GATE, MODE_GATE, MODE_ACCEPT, MODE_REJECT};
 
+	static const enum policy_syncookies cookies[] = {
+		SYNCOOKIES_NEVER, SYNCOOKIES_ADAPTIVE, SYNCOOKIES_ALWAYS, SYNCOOKIES_ALWAYS};
+
 	*r = (struct policy_rule){
 		.name = family ? "six" : "four",
 		.slot = (uint16_t)family,
@@ -85,7 +95,13 @@ static void write_rule(struct policy_rule *r, unsigned family, uint8_t a, uint8_
 		.mss = a & 8 ? 1000 : 0,
 		.half_open = b & 3,
 		.connections_per_source = (b >> 2) & 3,
-		.over_limit = b & 16 ? OVER_LIMIT_REJECT : OVER_LIMIT_DROP,
+		.over_limit = b >> 6 == 3 ? OVER_LIMIT_BLOCK
+			      : b & 16    ? OVER_LIMIT_REJECT
+					  : OVER_LIMIT_DROP,
+		.block_time = 60,
+		.syncookies = cookies[b >> 6],
+		.syncookies_start = 75,
+		.syncookies_end = 50,
 		.syn_rate = {.per_s = b & 32 ? 10 : 0, .burst = 3},
 	};
 }
@@ -109,6 +125,11 @@ static void change_policy(struct run *r)
 		.adopt_window = 30,
 		.source_prefix4 = 24,
 		.source_prefix6 = 64,
+		.half_open = 6,
+		.cookies_shared = all & 32,
+		.cookie_rotation = all & 64    ? 0
+				   : all & 128 ? 20
+					       : 60,
 	};
 	r->current = next;
 }
@@ -143,8 +164,10 @@ static uint32_t take_number(struct run *r, unsigned tuple, enum hs_side side)
 		return isns[side][0] + off;
 	case 1:
 		return isns[side][1] + off;
-	default:
+	case 2:
 		return t->next[side] + off;
+	default:
+		return (side == HS_FROM_SERVER ? t->cookie_isn : t->next[side]) + off;
 	}
 }
 
@@ -163,7 +186,7 @@ static size_t take_segment(
 		.dst = client ? t->server : t->client,
 		.src_port = client ? t->client_port : t->server_port,
 		.dst_port = client ? t->server_port : t->client_port,
-		.flags = flags & 0x3f,
+		.flags = flags,
 		.len = len > 200   ? 1400
 		       : len > 100 ? len - 100u
 				   : 0,
@@ -176,6 +199,10 @@ static size_t take_segment(
 	};
 
 	*where = take(&r->in);
+	spec.sack = *where & 32;
+	spec.stamped = *where & 64;
+	spec.tsval = 1000 + window;
+	spec.tsecr = client ? r->shadow.tuples[tuple].cookie_tsval : 1;
 	spec.seq = take_number(r, tuple, side);
 	spec.ack = take_number(r, tuple, !side);
 	return segments_write(bytes, &spec);
@@ -191,18 +218,51 @@ static const struct policy_rule *rule_of(const struct run *r, unsigned tuple)
 	return policy_match(&r->policies[r->current], &t->client, &t->server, t->server_port, NULL);
 }
 
+/* What a handshake that has completed may be refused for; none if the gate acts in the packet's
+ * stead. */
+static bool ends_flows(enum reason reason)
+{
+	return reason == REASON_NONE || reason == REASON_source_connections ||
+	       reason == REASON_source_rate || reason == REASON_table_full ||
+	       reason == REASON_in_flight_full;
+}
+
 /* A segment that is dropped changes nothing in its flow, unless it is what ends it. */
 static void check_untouched(const struct run *r, unsigned tuple, const struct handshake *before)
 {
 	uint32_t number = shadow_flow(&r->shadow, tuple);
 	const struct decision *d = &r->decision;
 
-	if (d->verdict != VERDICT_DROP || d->reason == REASON_source_connections ||
+	if (d->verdict != VERDICT_DROP || ends_flows(d->reason) ||
 		(d->segment.flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
 		return;
 	shadow_require(number != 0);
 	shadow_require(
 		memcmp(&flow_at(r->engine->table, number)->hs, before, sizeof(*before)) == 0);
+}
+
+static enum engine_lane lane_of(uint8_t where)
+{
+	if (where & 4)
+		return LANE_ADMITTED;
+	if (where & 8)
+		return LANE_PROOFS;
+	return where & 16 ? LANE_DNAT : LANE_HANDSHAKES;
+}
+
+static void note_translation(struct run *r)
+{
+	for (size_t i = 0; i < r->decision.effects.count; i++)
+		if (r->decision.effects.list[i].type == EFFECT_TRANSLATE) {
+			r->translation = r->decision.effects.list[i].translation;
+			r->translates = true;
+		}
+}
+
+/* Nothing is enforced, and no end waits for us to speak. */
+static bool is_quiet(const struct run *r)
+{
+	return none_enforced(r) && engine_gauges(r->engine).opening == 0;
 }
 
 static void step_packet(struct run *r, unsigned tuple, enum hs_side side)
@@ -215,12 +275,13 @@ static void step_packet(struct run *r, unsigned tuple, enum hs_side side)
 	const struct policy_rule *rule = rule_of(r, tuple);
 	uint32_t number = shadow_flow(&r->shadow, tuple);
 	struct handshake before = {0};
+	bool quiet = is_quiet(r);
 
 	in.captured = take_segment(r, tuple, side, bytes, &where);
 	in.on_wire = in.captured;
 	in.hook = hooks[side][where & 1];
 	in.hint = where & 2;
-	in.lane = where & 4 ? LANE_ADMITTED : LANE_HANDSHAKES;
+	in.lane = lane_of(where);
 	if (number)
 		before = flow_at(r->engine->table, number)->hs;
 	engine_expect(r->engine, &in, 1);
@@ -229,10 +290,12 @@ static void step_packet(struct run *r, unsigned tuple, enum hs_side side)
 		check_untouched(r, tuple, &before);
 	if (in.lane == LANE_ADMITTED)
 		r->shadow.tuples[tuple].joined = true;
-	shadow_check_effects(&r->decision.effects, PACKET_EFFECTS, !none_enforced(r));
-	if (none_enforced(r))
+	shadow_check_effects(&r->decision.effects, PACKET_EFFECTS, !quiet);
+	if (quiet)
 		shadow_require(r->decision.verdict != VERDICT_DROP && !r->decision.change_syn);
+	shadow_proven(&r->shadow, tuple, side, in.lane, &before, &r->decision);
 	shadow_judged(&r->shadow, tuple, side, rule, &r->decision);
+	note_translation(r);
 }
 
 static void step_unreachable(struct run *r, unsigned tuple, enum hs_side side)
@@ -259,12 +322,15 @@ static void step_unreachable(struct run *r, unsigned tuple, enum hs_side side)
 
 static void step_expire(struct run *r)
 {
+	bool quiet = is_quiet(r);
+	unsigned rounds = 0;
 	bool more;
 
 	do {
 		more = engine_expire(r->engine, r->now_us, &r->effects);
-		shadow_check_effects(&r->effects, ENGINE_EFFECTS, !none_enforced(r));
+		shadow_check_effects(&r->effects, ENGINE_EFFECTS, !quiet);
 		shadow_check(&r->shadow);
+		shadow_require(++rounds < EXPIRE_ROUNDS);
 	} while (more);
 	shadow_check_ages(&r->shadow, r->now_us);
 }
@@ -305,6 +371,86 @@ static void step_reconcile(struct run *r, unsigned tuple)
 	}
 }
 
+/* The wall clock goes where it likes: one byte, in tens of seconds. */
+static void step_clock(struct run *r)
+{
+	r->unix_s += (uint64_t)((int8_t)take(&r->in) * 10);
+	engine_clock(r->engine, r->unix_s);
+}
+
+static void step_too_big(struct run *r, unsigned tuple, enum hs_side side)
+{
+	uint8_t bytes[SEGMENTS_MAX];
+	const struct tuple *t = &r->shadow.tuples[tuple].tuple;
+	struct segment_spec quoted = {
+		.src = side == HS_FROM_CLIENT ? t->client : t->server,
+		.dst = side == HS_FROM_CLIENT ? t->server : t->client,
+		.src_port = side == HS_FROM_CLIENT ? t->client_port : t->server_port,
+		.dst_port = side == HS_FROM_CLIENT ? t->server_port : t->client_port,
+		.flags = TCP_ACK,
+		.seq = take_number(r, tuple, side),
+	};
+	struct engine_packet in = {.bytes = bytes, .hook = HOOK_PREROUTING, .lane = LANE_PROOFS};
+
+	in.captured = segments_write_too_big(bytes, &t->server, &quoted, 1400);
+	in.on_wire = in.captured;
+	engine_packet(r->engine, &in, r->now_us, &r->decision);
+	shadow_require(r->decision.verdict == VERDICT_ACCEPT);
+	shadow_check_effects(&r->decision.effects, 1, true);
+}
+
+static void step_route(struct run *r, unsigned tuple, uint8_t what)
+{
+	const struct tuple *t = &r->shadow.tuples[tuple].tuple;
+	struct addr public = t->server;
+
+	public.b[15] ^= 0x80;
+	learned_route(engine_shared_learned(r->shared), &t->server, t->server_port, &public, what);
+}
+
+static void step_hand_over(struct run *r, bool unseen)
+{
+	unsigned before = shadow_pending(&r->shadow);
+
+	engine_hand_over(r->engine, unseen);
+	r->shadow.left_alone += before - shadow_pending(&r->shadow);
+	for (unsigned i = 0; i < SHADOW_TUPLES; i++)
+		r->shadow.tuples[i].joined = true;
+}
+
+/* One byte: what is done, and how. */
+static void step_cookies(struct run *r, unsigned tuple, enum hs_side side)
+{
+	uint8_t what = take(&r->in);
+
+	switch (what & 7) {
+	case 0:
+		if (!r->translates)
+			return;
+		r->translates = false;
+		engine_untranslated(r->engine, &r->translation, &r->effects);
+		shadow_check_effects(&r->effects, KILL_EFFECTS, true);
+		return;
+	case 1:
+		engine_cookies(r->engine, what & 8 ? NULL : secret, r->unix_s);
+		return;
+	case 2:
+		step_route(r, tuple, (uint8_t)(1 + (what >> 3)));
+		return;
+	case 3:
+		learned_forget(engine_shared_learned(r->shared),
+			&r->shadow.tuples[tuple].tuple.server,
+			r->shadow.tuples[tuple].tuple.server_port);
+		return;
+	case 4:
+		step_hand_over(r, what & 8);
+		return;
+	default:
+		step_too_big(r, tuple, side);
+		return;
+	}
+}
+
 static void step(struct run *r)
 {
 	uint8_t what = take(&r->in);
@@ -312,6 +458,12 @@ static void step(struct run *r)
 	enum hs_side side = what >> 4 & 1 ? HS_FROM_SERVER : HS_FROM_CLIENT;
 
 	switch (what & 15) {
+	case STEP_CLOCK:
+		step_clock(r);
+		break;
+	case STEP_COOKIES:
+		step_cookies(r, tuple, side);
+		break;
 	case STEP_TIME:
 		r->now_us += (uint64_t)take(&r->in) * take(&r->in) * 1000;
 		break;
@@ -344,13 +496,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < SETUP)
 		return 0;
-	r = (struct run){.in = {data, size}, .now_us = 1000000};
-	r.limits.half_open = 1 + take(&r.in) % 8;
+	r = (struct run){.in = {data, size}, .now_us = 1000000, .unix_s = 1700000000};
+	r.limits.half_open = 1 + *data % 8;
+	r.limits.in_flight = 1 + take(&r.in) / 64;
 	r.limits.flows = 1 + take(&r.in) % 8;
 	change_policy(&r);
 	r.shared = engine_shared_new(16, &key);
 	r.engine = engine_new(&r.limits, &r.policies[r.current], r.shared, &key, r.now_us);
 	shadow_require(r.shared && r.engine);
+	engine_cookies(r.engine, secret, r.unix_s);
 	shadow_begin(&r.shadow, r.engine, r.shared, &r.limits);
 	for (unsigned i = 0; i < STEPS_MAX && r.in.left > 0; i++)
 		step(&r);

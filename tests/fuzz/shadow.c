@@ -7,6 +7,7 @@
 
 enum {
 	LINGER_MS = 2000,
+	ASK_AGAIN_MS = 1000,
 	SEGMENT_MAX = UINT16_MAX, /* as far as a segment may be on, of one that was lost */
 };
 
@@ -136,13 +137,100 @@ static void forget(struct shadow_tuple *t)
 	t->joined = false;
 }
 
+/* A word of the gate itself, in the stead of the packet. */
+static bool acts(const struct decision *d)
+{
+	for (size_t i = 0; i < d->effects.count; i++)
+		if (d->effects.list[i].type == EFFECT_SEND ||
+			d->effects.list[i].type == EFFECT_TRANSLATE)
+			return true;
+	return false;
+}
+
+/* Some public address that the client may have meant, and its ISN, make the number a cookie. */
+static bool is_cookie(const struct shadow *s, const struct handshake *h, const struct segment *ack)
+{
+	struct learned_server server = {.route = LEARNED_ROUTE_UNKNOWN};
+	struct cookie_options o;
+	struct cookie_subject subject = {
+		.tuple = {ack->src, ack->dst, ack->src_port, ack->dst_port},
+		.public_addr = ack->dst,
+		.public_port = ack->dst_port,
+		.client_isn = h->client_isn,
+	};
+
+	if (cookie_check(&s->engine->keys, &subject, ack->ack - 1, ack->opt.has_timestamp,
+		    ack->opt.tsecr, &o))
+		return true;
+	learned_find(s->shared->learned, &ack->dst, ack->dst_port, &server);
+	subject.public_addr = server.public_addr;
+	subject.public_port = server.public_port;
+	return server.route == LEARNED_ROUTE_ONE &&
+	       cookie_check(&s->engine->keys, &subject, ack->ack - 1, ack->opt.has_timestamp,
+		       ack->opt.tsecr, &o);
+}
+
+static void note_cookie(struct shadow_tuple *t, const struct effect *effect)
+{
+	struct segment seg;
+	struct addr from;
+
+	packet_parse(effect->send.bytes, effect->send.len, effect->send.len, true, &seg, &from);
+	if ((seg.flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK))
+		return;
+	shadow_require(addr_equal(&seg.dst, &t->tuple.client));
+	shadow_require(seg.dst_port == t->tuple.client_port && seg.window == 0);
+	t->cookie_isn = seg.seq;
+	t->cookie_tsval = seg.opt.tsval;
+}
+
+static void check_translation(const struct shadow_tuple *t, const struct translation *made,
+	const struct handshake *before, const struct segment *syn_ack)
+{
+	shadow_require(memcmp(&made->tuple, &t->tuple, sizeof(t->tuple)) == 0);
+	shadow_require(before->state == HS_OPENING);
+	shadow_require(made->client_isn == before->client_isn);
+	shadow_require(made->cookie_isn == before->server_isn);
+	shadow_require(made->server_isn == syn_ack->seq);
+	shadow_require((syn_ack->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK));
+	shadow_require(syn_ack->ack == before->client_isn + 1);
+}
+
+void shadow_proven(struct shadow *s, unsigned tuple, enum hs_side side, enum engine_lane lane,
+	const struct handshake *before, const struct decision *d)
+{
+	uint32_t number = shadow_flow(s, tuple);
+	const struct handshake *h = &flow_at(s->engine->table, number)->hs;
+	const struct segment *seg = &d->segment;
+
+	for (size_t i = 0; i < d->effects.count; i++) {
+		const struct effect *effect = &d->effects.list[i];
+
+		if (effect->type == EFFECT_SEND)
+			note_cookie(&s->tuples[tuple], effect);
+		if (effect->type == EFFECT_TRANSLATE)
+			check_translation(&s->tuples[tuple], &effect->translation, before, seg);
+	}
+	if (before->state == HS_OPENING || (number && h->state == HS_OPENING))
+		shadow_require(d->verdict == VERDICT_DROP || !packet_flags_ok(seg->flags));
+	if (!number || h->state != HS_OPENING ||
+		(before->state == HS_OPENING && before->client_isn == h->client_isn))
+		return;
+	shadow_require(side == HS_FROM_CLIENT);
+	shadow_require(lane == LANE_PROOFS || before->state == HS_OPENING);
+	shadow_require((seg->flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK);
+	shadow_require(seg->ack == h->server_isn + 1);
+	shadow_require(seg->seq == h->client_isn + 1 || seg->seq == h->client_isn);
+	shadow_require(is_cookie(s, h, seg));
+}
+
 void shadow_judged(struct shadow *s, unsigned tuple, enum hs_side side,
 	const struct policy_rule *rule, const struct decision *d)
 {
 	struct shadow_tuple *t = &s->tuples[tuple];
 	bool enforced = rule && rule->enforce && s->engine->policy->enforce;
 
-	shadow_require(d->verdict != VERDICT_DROP || d->reason != REASON_NONE);
+	shadow_require(d->verdict != VERDICT_DROP || d->reason != REASON_NONE || acts(d));
 	shadow_require(d->verdict == VERDICT_DROP || !enforced || d->reason == REASON_NONE);
 	if (s->engine->policy->adopt)
 		t->joined = true;
@@ -184,22 +272,29 @@ static void check_list(const struct shadow *s, enum flow_list list, uint32_t *ha
 /* A handshake that was counted as begun and not yet as ended. */
 static bool pending(const struct flow *f)
 {
-	return hs_half_open(&f->hs) && !(f->hs.flags & (HS_OVER | HS_UNREACHABLE));
+	return (hs_half_open(&f->hs) || f->hs.state == HS_OPENING) &&
+	       !(f->hs.flags & (HS_OVER | HS_UNREACHABLE));
+}
+
+unsigned shadow_pending(const struct shadow *s)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < SHADOW_TUPLES; i++) {
+		uint32_t number = shadow_flow(s, i);
+
+		count += number && pending(flow_at(s->engine->table, number));
+	}
+	return count;
 }
 
 static void check_counters(const struct shadow *s)
 {
 	const struct engine_counters *c = engine_counters(s->engine);
-	uint64_t ended = c->completed;
+	uint64_t ended = c->completed + s->left_alone + shadow_pending(s);
 
 	for (unsigned i = 0; i < CAUSE_COUNT; i++)
 		ended += c->failed[i];
-	for (unsigned i = 0; i < SHADOW_TUPLES; i++) {
-		uint32_t number = shadow_flow(s, i);
-
-		if (number && pending(flow_at(s->engine->table, number)))
-			ended++;
-	}
 	shadow_require(c->started == ended);
 	shadow_require(c->failed[CAUSE_NONE] == 0 && c->drops[REASON_NONE] == 0 &&
 		       c->observed[REASON_NONE] == 0);
@@ -223,6 +318,20 @@ static void check_sources(const struct shadow *s, unsigned family)
 	shadow_require(counted == found);
 }
 
+/* A source's half-open handshakes are never counted for more than there are. */
+static void check_half_open(const struct shadow *s, uint16_t slot)
+{
+	struct addr source = engine_source(s->engine, &s->tuples[slot].tuple.client);
+	uint32_t there = 0;
+
+	for (unsigned i = slot; i < SHADOW_TUPLES; i += 2) {
+		uint32_t number = shadow_flow(s, i);
+
+		there += number && hs_half_open(&flow_at(s->engine->table, number)->hs);
+	}
+	shadow_require(limiter_half_open(s->shared->limiter, &source, slot) <= there);
+}
+
 void shadow_check(struct shadow *s)
 {
 	uint32_t half_open[SHADOW_SLOTS] = {0};
@@ -236,11 +345,14 @@ void shadow_check(struct shadow *s)
 	}
 	shadow_require(listed == used);
 	shadow_require(g.syn_sent + g.syn_received <= s->limits->half_open);
-	shadow_require(used <= s->limits->half_open + s->limits->flows);
-	shadow_require(used == g.syn_sent + g.syn_received + g.established + g.closing +
+	shadow_require(g.opening <= s->limits->in_flight);
+	shadow_require(used <= s->limits->half_open + s->limits->flows + s->limits->in_flight);
+	shadow_require(used == g.syn_sent + g.syn_received + g.opening + g.established + g.closing +
 				       g.offloaded + flow_count(s->engine->table, FLOW_LINGER));
-	for (uint16_t slot = 0; slot < SHADOW_SLOTS; slot++)
+	for (uint16_t slot = 0; slot < SHADOW_SLOTS; slot++) {
 		shadow_require(half_open[slot] == engine_shared_half_open(s->shared, slot));
+		check_half_open(s, slot);
+	}
 	check_counters(s);
 	check_sources(s, 0);
 	check_sources(s, 1);
@@ -255,6 +367,7 @@ void shadow_check_ages(const struct shadow *s, uint64_t now_us)
 	const uint32_t limits[FLOW_LISTS] = {
 		[FLOW_SYN_SENT] = t->syn_sent * 1000,
 		[FLOW_SYN_RCVD] = t->syn_received * 1000,
+		[FLOW_OPENING] = ASK_AGAIN_MS,
 		[FLOW_LINGER] = LINGER_MS,
 		[FLOW_COUNTED] = UINT32_MAX,
 		[FLOW_ESTABLISHED] = t->established * 1000,
@@ -281,7 +394,7 @@ static void check_sent(const struct effect *effect)
 
 	shadow_require(packet_parse(effect->send.bytes, effect->send.len, effect->send.len, true,
 			       &seg, &from) == PACKET_TCP);
-	shadow_require(seg.flags & TCP_RST && seg.data_len == 0);
+	shadow_require(seg.flags & (TCP_RST | TCP_SYN) && seg.data_len == 0);
 }
 
 void shadow_check_effects(const struct effects *effects, size_t most, bool enforced)
@@ -298,8 +411,21 @@ void shadow_check_effects(const struct effects *effects, size_t most, bool enfor
 		case EFFECT_CT_DELETE:
 			shadow_require(enforced);
 			break;
+		case EFFECT_TRANSLATE:
+			shadow_require(enforced);
+			break;
+		case EFFECT_BLOCK:
+			shadow_require(enforced && effect->block.seconds > 0);
+			shadow_require(
+				addr_in_range(&effect->block.source.first, &effect->block.source));
+			shadow_require(
+				addr_in_range(&effect->block.source.last, &effect->block.source));
+			break;
 		case EFFECT_CT_UNMARK:
 		case EFFECT_PASS_ON:
+		case EFFECT_NOTICE:
+		case EFFECT_RST:
+		case EFFECT_TOO_BIG:
 			break;
 		case EFFECT_REPORT:
 			shadow_require(effect->report.reason != REASON_NONE ||

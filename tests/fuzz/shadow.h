@@ -27,7 +27,9 @@ struct shadow_tuple {
 	struct shadow_heard client_syns;
 	struct shadow_heard server_syns;
 	struct shadow_heard server_acks;
-	bool joined;      /* not from its first SYN on: nothing can be said of it */
+	bool joined;         /* not from its first SYN on: nothing can be said of it */
+	uint32_t cookie_isn; /* of the last one that was sent to the client */
+	uint32_t cookie_tsval;
 	uint32_t next[2]; /* one past the highest that each side has sent */
 };
 
@@ -36,6 +38,8 @@ struct shadow {
 	const struct engine *engine;
 	const struct engine_shared *shared;
 	const struct engine_limits *limits;
+	unsigned left_alone; /* handshakes that no rule judges any more: nobody knows what came of
+				them */
 };
 
 void shadow_require(bool promise);
@@ -43,8 +47,18 @@ void shadow_require(bool promise);
 void shadow_begin(struct shadow *s, struct engine *e, struct engine_shared *shared,
 	const struct engine_limits *limits);
 
+/* Handshakes that were counted as begun and not yet as ended. */
+unsigned shadow_pending(const struct shadow *s);
+
 /* The number of the flow of a tuple; 0: none. */
 uint32_t shadow_flow(const struct shadow *s, unsigned tuple);
+
+/*
+ * After each packet of a tuple from a side, by a lane, whose flow was `before`: what begins with a
+ * cookie has a valid one, and what is translated had begun so.
+ */
+void shadow_proven(struct shadow *s, unsigned tuple, enum hs_side side, enum engine_lane lane,
+	const struct handshake *before, const struct decision *d);
 
 /* After each packet of a tuple from a side, judged under `rule` (NULL: none). */
 void shadow_judged(struct shadow *s, unsigned tuple, enum hs_side side,

@@ -152,7 +152,8 @@ static void proofs(void **state)
 			{CLIENT, SYN, 0, 0, CHALLENGED, ASKS},
 			{CLIENT, RST_ACK, 1, 1, DROPS(no_flow, CLOSED), PROVES},
 			{CLIENT, SYN_ACK, 1, 1, DROPS(no_flow, CLOSED), PROVES},
-			{CLIENT, ACK, 1, 1, DROPS(no_flow, CLOSED), .cookie = true, .tsval = 78}),
+			{CLIENT, ACK, 1, 1, DROPS(no_flow, CLOSED), .cookie = true, .tsval = 78},
+			{SERVER, ACK, 1, 1, DROPS(no_flow, CLOSED), .lane = LANE_PROOFS}),
 		SCENARIO("wrong ones", gate_gives_cookies, {CLIENT, SYN, 0, 0, CHALLENGED, ASKS},
 			{CLIENT, ACK, 1, 0, DROPS(bad_cookie, CLOSED), PROVES},
 			{CLIENT, ACK, 1, 2, DROPS(bad_cookie, CLOSED), PROVES},
@@ -178,6 +179,33 @@ static void proofs(void **state)
 
 	(void)state;
 	scenarios_run(list, sizeof(list) / sizeof(list[0]));
+}
+
+/* From the SYN-ACK alone. */
+static void learning(struct gate *g)
+{
+	struct tuple t = gate_tuple(g, 0);
+	struct learned_server server;
+
+	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, PASSES(SYN_SENT), ASKS);
+	GATE_EXPECT(g, 0, SERVER, SYN_ACK, 0, 1, PASSES(SYN_RCVD), ANSWERS);
+	GATE_EXPECT(g, 0, SERVER, ACK, 1, 1, PASSES(SYN_RCVD), .len = 9);
+	GATE_EXPECT(g, 0, CLIENT, ACK, 1, 1, ADMITS(OFFLOADED));
+	GATE_EXPECT(g, 0, SERVER, ACK, 1, 1, PASSES(OFFLOADED), .len = 9);
+	assert_true(
+		learned_find(engine_shared_learned(g->shared), &t.server, t.server_port, &server));
+	assert_int_equal(server.options.mss, 1400);
+	assert_int_equal(server.options.wscale, LEARNED_YES);
+	assert_int_equal(server.options.wscale_shift, 9);
+	assert_int_equal(server.options.sack, LEARNED_YES);
+	assert_int_equal(server.options.timestamps, LEARNED_YES);
+	assert_int_equal(server.options.ecn, LEARNED_UNKNOWN);
+}
+
+static void servers_are_learned(void **state)
+{
+	(void)state;
+	gates_run(knows_nothing, learning);
 }
 
 static void learns_ecn(struct gate *g)
@@ -217,13 +245,16 @@ static void the_syn_ack_says_what_the_server_would(struct gate *g)
 	learns_ecn(g);
 	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, CHALLENGED, ASKS, .ecn = true);
 	assert_int_equal(s->flags, SYN_ACK | TCP_ECE);
+	/* Without timestamps there is no room to remember it. */
+	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, CHALLENGED, .mss = 1460, .ecn = true);
+	assert_int_equal(s->flags, SYN_ACK);
 	gate_learn(g, &(const struct row){SERVER, SYN_ACK, .mss = 536});
 	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, CHALLENGED, ASKS, .ecn = true);
 	assert_int_equal(s->flags, SYN_ACK);
 	/* But of the MSS the highest, since a lower one is the path's. */
 	assert_int_equal(s->opt.mss, 1400);
 	assert_true(!s->opt.sack_permitted && !s->opt.has_wscale && !s->opt.has_timestamp);
-	assert_int_equal(engine_counters(g->engine)->cookies_sent, 6);
+	assert_int_equal(engine_counters(g->engine)->cookies_sent, 7);
 	assert_int_equal(engine_counters(g->engine)->started, 0);
 	assert_int_equal(flow_used(g->engine->table), 0);
 }
@@ -524,6 +555,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(challenges),
 		cmocka_unit_test(proofs),
+		cmocka_unit_test(servers_are_learned),
 		cmocka_unit_test(what_a_challenge_promises),
 		cmocka_unit_test(a_clamp_holds_for_both_ends),
 		cmocka_unit_test(wrong_cookies_leave_no_trace),

@@ -61,6 +61,15 @@ static void bounded_table(struct gate *g)
 		g, 2, CLIENT, ACK, 1, 1, DROPS(table_full, CLOSED), PROVES, .effects = TABLE_FULL);
 }
 
+/* What is not followed yet takes none of those places. */
+static void unbounded_yet(struct gate *g)
+{
+	for (unsigned n = 0; n < 3; n++) {
+		GATE_EXPECT(g, n, CLIENT, SYN, 0, 0, CHALLENGED, ASKS);
+		GATE_EXPECT(g, n, CLIENT, ACK, 1, 1, PROVEN, PROVES);
+	}
+}
+
 static void lingers(struct gate *g)
 {
 	gate_gives_cookies(g);
@@ -81,6 +90,7 @@ static void the_table_has_a_bound(void **state)
 {
 	(void)state;
 	gates_run(follows_two, bounded_table);
+	gates_run(follows_two, unbounded_yet);
 	gates_run(lingers, lingering_makes_room);
 }
 
@@ -183,6 +193,11 @@ static void over_counted(struct gate *g)
 	assert_int_equal(limiter_connections(g->shared->limiter, &source, 7), 1);
 	GATE_EXPECT(g, 0, SERVER, SYN_ACK, 5, 70001, TRANSLATED, ANSWERS);
 	assert_int_equal(limiter_connections(g->shared->limiter, &source, 7), 1);
+	/* Nobody is challenged any more. */
+	engine_drain(g->engine, DRAIN_OPEN);
+	GATE_EXPECT(g, 0, CLIENT, SYN, 9, 0, PASSES(SYN_SENT), ASKS);
+	assert_string_equal(gate_wait_ms(g, 60000), "");
+	assert_int_equal(gate_state(g, 0), HS_OFFLOADED);
 	engine_ended(g->engine, &t);
 	assert_int_equal(limiter_connections(g->shared->limiter, &source, 7), 0);
 }
@@ -230,10 +245,21 @@ static void rated(struct gate *g)
 		g, 3, CLIENT, SYN, 0, 0, DROPS(source_rate, CLOSED), ASKS, .effects = SOURCE_RATE);
 }
 
+/* Anybody may have made them in the source's name. */
+static void guessed(struct gate *g)
+{
+	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, CHALLENGED, ASKS);
+	for (unsigned i = 0; i < 20; i++)
+		GATE_EXPECT(g, 0, CLIENT, ACK, 1, 5, DROPS(bad_cookie, CLOSED), PROVES);
+	prove(g, 1, OPENED);
+	prove(g, 2, OPENED);
+}
+
 static void the_rate_holds_for_proofs(void **state)
 {
 	(void)state;
 	gates_run(three_syns, replayed);
+	gates_run(three_syns, guessed);
 	gates_run(three_syns, rated);
 }
 

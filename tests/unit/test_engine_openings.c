@@ -15,6 +15,19 @@ static void full(struct gate *g)
 	g->rules[0].inspect = INSPECT_FULL;
 }
 
+static void clamps(struct gate *g)
+{
+	gate_gives_cookies(g);
+	g->rules[0].mss = 1200;
+}
+
+static void adaptive_in_full(struct gate *g)
+{
+	full(g);
+	g->rules[0].syncookies = SYNCOOKIES_ADAPTIVE;
+	g->rules[0].syncookies_start = 75;
+}
+
 static void openings(void **state)
 {
 	const struct scenario list[] = {
@@ -126,6 +139,17 @@ static void broken_promises(void **state)
 			{CLIENT, ACK, 1, 1, PROVEN, .cookie = true, .lane = LANE_PROOFS},
 			{SERVER, SYN_ACK, 0, 1, TRANSLATED, .mss = 1400, .wscale = 9,
 				.sack = true}),
+		SCENARIO("what was not asked for is forgotten", gate_gives_cookies,
+			{CLIENT, SYN, 0, 0, CHALLENGED, .mss = 1460},
+			{CLIENT, ACK, 1, 1, PROVEN, .cookie = true, .lane = LANE_PROOFS},
+			{SERVER, SYN_ACK, 0, 1, BROKEN, .mss = 1399},
+			{CLIENT, SYN, 0, 0, PASSES(SYN_SENT), ASKS}),
+		SCENARIO("no more is promised than the clamp leaves", clamps, OPENS,
+			{SERVER, SYN_ACK, 0, 1, TRANSLATED, .mss = 1300, .wscale = 9, .sack = true,
+				.tsval = 900}),
+		SCENARIO("less than that is too little", clamps, OPENS,
+			{SERVER, SYN_ACK, 0, 1, BROKEN, .mss = 1199, .wscale = 9, .sack = true,
+				.tsval = 900}),
 		SCENARIO("what was not asked for may be missing", gate_gives_cookies,
 			{CLIENT, SYN, 0, 0, CHALLENGED, .mss = 1460},
 			{CLIENT, ACK, 1, 1, PROVEN, .cookie = true, .lane = LANE_PROOFS},
@@ -306,29 +330,38 @@ static void a_silent_server_is_asked_each_second(void **state)
 /* The kernel could not do it: both ends hear of it, wherever the flow is by now. */
 static void not_translated(struct gate *g)
 {
+	static const enum hs_state left[] = {HS_CLOSED, HS_CLOSED, HS_OPENING, HS_OFFLOADED};
 	const struct engine_counters *c = engine_counters(g->engine);
 	struct effects effects;
 
-	for (unsigned when = 0; when < 3; when++) {
+	for (unsigned when = 0; when < 4; when++) {
+		struct translation failed;
+
 		GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, CHALLENGED, ASKS);
 		GATE_EXPECT(g, 0, CLIENT, ACK, 1, 1, PROVEN, PROVES);
 		GATE_EXPECT(g, 0, SERVER, SYN_ACK, 0, 1, TRANSLATED, ANSWERS);
+		failed = g->translation;
 		if (when == 1) {
 			gate_wait_ms(g, 2000); /* it is forgotten */
-		} else if (when == 2) {
+		} else if (when >= 2) {
 			GATE_EXPECT(g, 0, CLIENT, SYN, 70000, 0, CHALLENGED, ASKS);
 			GATE_EXPECT(g, 0, CLIENT, ACK, 70001, 1, PROVEN, PROVES);
 		}
-		engine_untranslated(g->engine, &g->translation, &effects);
+		if (when == 3)
+			GATE_EXPECT(g, 0, SERVER, SYN_ACK, 9, 70001, TRANSLATED, ANSWERS);
+		engine_untranslated(g->engine, &failed, &effects);
 		assert_string_equal(
 			gate_effects(g, &effects), "rst>server rst>client failed:limited");
-		assert_int_equal(g->sent.seq, g->translation.cookie_isn + 1);
-		assert_int_equal(gate_state(g, 0), when == 2 ? HS_OPENING : HS_CLOSED);
-		assert_int_equal(c->completed, 0);
+		assert_int_equal(g->sent.seq, failed.cookie_isn + 1);
+		assert_int_equal(gate_state(g, 0), left[when]);
+		assert_int_equal(c->completed, when == 3);
 		assert_int_equal(c->failed[CAUSE_limited], when + 1);
-		assert_int_equal(c->rules[7].admitted, 0);
+		assert_int_equal(c->rules[7].admitted, when == 3);
 		assert_int_equal(effects.list[2].report.slot, 7);
 		gate_check_sums(g);
+		if (when == 2)
+			GATE_EXPECT(g, 0, CLIENT, RST, 70001, 0, TAKES(CLOSED),
+				.effects = "delete rst>server failed:client_reset");
 	}
 }
 
@@ -346,7 +379,9 @@ static void followed(void **state)
 		SCENARIO("in full", full, OPENS,
 			{SERVER, SYN_ACK, 0, 1, TAKES(ESTABLISHED), ANSWERS, .effects = "translate",
 				.window = 65160},
-			/* Copies of the proof are none of its packets. */
+			/* Copies of the proof are none of its packets, nor is what the kernel does
+			 * not know, which it would not translate. */
+			{CLIENT, ACK, 1, 2, DROPS(out_of_window, ESTABLISHED), PROVES, .len = 9},
 			{CLIENT, ACK, 1, 1, DROPS(not_established, ESTABLISHED), PROVES},
 			{CLIENT, ACK, 1, 1, PASSES(ESTABLISHED), .cookie = true, .len = 1000},
 			{SERVER, ACK, 1, 1001, PASSES(ESTABLISHED), .len = 1000},
@@ -375,6 +410,13 @@ static void followed(void **state)
 				.effects = "translate"},
 			{SERVER, SYN_ACK, 0, 1, PASSES(ESTABLISHED), ANSWERS},
 			{SERVER, ACK, 1, 1, PASSES(ESTABLISHED), .len = 100}),
+		SCENARIO("what is not translated is judged by its window alone", adaptive_in_full,
+			{CLIENT, SYN, 0, 0, PASSES(SYN_SENT), ASKS},
+			{SERVER, SYN_ACK, 0, 1, PASSES(SYN_RCVD), ANSWERS},
+			{CLIENT, ACK, 1, 1, ADMITS(ESTABLISHED), .tsval = 78},
+			{CLIENT, ACK, 1, 1, PASSES(ESTABLISHED), .lane = LANE_PROOFS, .len = 9},
+			{CLIENT, ACK, 0x40000000, 1, DROPS(out_of_window, ESTABLISHED),
+				.lane = LANE_PROOFS}),
 		SCENARIO("a window below the scale's unit", full, OPENS,
 			{SERVER, SYN_ACK, 0, 1, TAKES(ESTABLISHED), ANSWERS, .effects = "translate",
 				.window = 100},

@@ -83,24 +83,61 @@ static void during_a_flood(struct gate *g)
 	assert_string_equal(gate_wait_ms(g, 2000), "cookies_off");
 }
 
-/* Clients that come back are no flood, however many they are. */
-static void by_a_crowd(struct gate *g)
+/* Clients that come back are no flood, however many they are, and be it in a later round or window.
+ */
+static void by_a_crowd(struct gate *g, uint64_t rounds_of_100ms)
 {
+	enum {
+		CROWD = 10,
+	};
+	uint32_t isn[CROWD], tsval[CROWD];
+
 	begin(g);
 	for (unsigned n = 0; n < 6; n++)
 		finish(g, n);
-	GATE_EXPECT(g, 6, CLIENT, SYN, 0, 0, CHALLENGED, ASKS);
-	for (unsigned n = 10; n < 60; n++) {
-		GATE_EXPECT(g, n, CLIENT, SYN, 0, 0, CHALLENGED, ASKS);
-		/* Some after the round in which the others are told. */
-		if (n % 5 == 0)
-			gate_wait_ms(g, 0);
-		if (!is_on(g))
-			return;
-		GATE_EXPECT(g, n, CLIENT, ACK, 1, 1, PROVEN, PROVES);
-		GATE_EXPECT(g, n, SERVER, SYN_ACK, 0, 1, TRANSLATED, ANSWERS);
+	for (unsigned n = 0; n < CROWD; n++) {
+		GATE_EXPECT(g, 10 + n, CLIENT, SYN, 0, 0, CHALLENGED, ASKS);
+		isn[n] = g->cookie_isn;
+		tsval[n] = g->cookie_tsval;
 	}
-	fail_msg("still on");
+	for (uint64_t i = 0; i < rounds_of_100ms; i++)
+		assert_string_equal(gate_wait_ms(g, 100), "");
+	assert_true(is_on(g));
+	for (unsigned n = 0; n < CROWD; n++) {
+		g->cookie_isn = isn[n];
+		g->cookie_tsval = tsval[n];
+		GATE_EXPECT(g, 10 + n, CLIENT, ACK, 1, 1, PROVEN, PROVES);
+		GATE_EXPECT(g, 10 + n, SERVER, SYN_ACK, 0, 1, TRANSLATED, ANSWERS);
+	}
+	assert_string_equal(gate_wait_ms(g, 0), "cookies_off");
+}
+
+static void at_once(struct gate *g)
+{
+	by_a_crowd(g, 0);
+}
+
+static void after_a_round(struct gate *g)
+{
+	by_a_crowd(g, 2);
+}
+
+static void after_a_window(struct gate *g)
+{
+	by_a_crowd(g, 21);
+}
+
+static void where_nothing_is_enforced(struct gate *g)
+{
+	adaptive(g);
+	gate_observes(g);
+}
+
+static void nothing_begins(struct gate *g)
+{
+	for (unsigned n = 0; n < 8; n++)
+		GATE_EXPECT(g, n, CLIENT, SYN, 0, 0, PASSES(SYN_SENT), ASKS);
+	assert_false(is_on(g));
 }
 
 static void adaptive_cookies_come_and_go(void **state)
@@ -108,7 +145,10 @@ static void adaptive_cookies_come_and_go(void **state)
 	(void)state;
 	gates_run(adaptive, on_and_off);
 	gates_run(adaptive, during_a_flood);
-	gates_run(adaptive, by_a_crowd);
+	gates_run(adaptive, at_once);
+	gates_run(adaptive, after_a_round);
+	gates_run(adaptive, after_a_window);
+	gates_run(where_nothing_is_enforced, nothing_begins);
 }
 
 static void of_all_rules(struct gate *g)
@@ -245,9 +285,14 @@ static void two_engines(void **state)
 		/* One tells what it sent, the other hears of it. */
 		for (unsigned n = 100; n < 106; n++)
 			GATE_EXPECT(&a, n, CLIENT, SYN, 0, 0, CHALLENGED, ASKS);
+		a.now_us += 200000;
 		assert_false(engine_expire(a.engine, a.now_us, &effects));
+		/* Which is behind by a little, and forgets nothing early for that. */
 		assert_string_equal(gate_wait_ms(&b, 100), "");
+		assert_string_equal(gate_wait_ms(&b, 0), "");
+		assert_string_equal(gate_wait_ms(&b, 0), "");
 		assert_true(is_on(&b));
+		assert_string_equal(gate_wait_ms(&b, 100), "");
 		assert_string_equal(gate_wait_ms(&b, 2000), "");
 		assert_string_equal(gate_wait_ms(&b, 2000), "cookies_off");
 		assert_string_equal(gate_wait_ms(&a, 0), "");
