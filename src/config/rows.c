@@ -205,8 +205,8 @@ const struct option option_rows[] = {
 			"nobody else may read. Gates that stand behind one address share it, and "
 			"rotation with it, so that each takes the cookies of the others; auto: one "
 			"is made once, in state_dir."},
-	{SECTION_COOKIES, "rotation", OPTION_DURATION, CONFIG(cookies.rotation_us),
-		.min = SECONDS, .max = 86400 * SECONDS, .initial = "1m",
+	{SECTION_COOKIES, "rotation", OPTION_DURATION, CONFIG(cookies.rotation_us), .min = SECONDS,
+		.max = 86400 * SECONDS, .initial = "1m",
 		.help = "For how long the keys that are made of the secret are used; a cookie is "
 			"good for one to two of these times."},
 

@@ -48,8 +48,9 @@ static json_t *queue_json(const struct status *s)
 static json_t *flows_json(const struct engine_gauges *g)
 {
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "syn_sent", count(g->syn_sent),
-		"syn_received", count(g->syn_received), "opening", count(g->opening), "established", count(g->established),
-		"closing", count(g->closing), "offloaded", count(g->offloaded));
+		"syn_received", count(g->syn_received), "opening", count(g->opening), "established",
+		count(g->established), "closing", count(g->closing), "offloaded",
+		count(g->offloaded));
 }
 
 static json_t *cookies_json(const struct status *s)

@@ -278,9 +278,13 @@ static uint32_t pack(const struct learned_options *o)
 
 void learned_recall(struct learned *l, const struct learned_server *server)
 {
-	struct place *p = find_or_take(l, &server->addr, server->port);
+	uint64_t id = id_of(l, &server->addr, server->port);
+	struct place *p = enter(l, id, &server->addr, server->port);
 
+	if (!p)
+		return;
 	atomic_store_explicit(&p->options, pack(&server->options), memory_order_relaxed);
+	leave(p);
 	if (server->route_wanted)
 		learned_want_route(l, &server->addr, server->port);
 	if (server->route == LEARNED_ROUTE_ONE)

@@ -14,7 +14,7 @@ src_daemon_libackdaemon_a_SOURCES += \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/daemon/reload.c \
 	src/daemon/upkeep.c \
-	src/daemon/answers.c \
+	src/daemon/answers.c src/daemon/answers_flows.c src/daemon/answers.h \
 	src/daemon/cookies.c src/daemon/cookies.h \
 	src/daemon/blocks.c src/daemon/blocks.h \
 	src/daemon/memory.c src/daemon/memory.h \

@@ -279,6 +279,29 @@ static void each_is_named_once(void **state)
 	learned_free(l);
 }
 
+static void what_another_process_knew_is_recalled(void **state)
+{
+	struct learned *before = learned_new(64, &key), *after = learned_new(64, &key);
+	struct segment s = syn_ack(3);
+	struct addr a = server(3), public = server(99);
+	struct learned_server knew, knows;
+
+	(void)state;
+	learned_hear(before, &s, ALL);
+	learned_want_route(before, &a, PORT);
+	learned_route(before, &a, PORT, &public, 8080);
+	knew = found(before, 3);
+	learned_recall(after, &knew);
+	knows = found(after, 3);
+	assert_memory_equal(&knows, &knew, sizeof(knew));
+	/* And goes on to be learned. */
+	s.opt.mss = 9000;
+	assert_true(learned_hear(after, &s, ALL));
+	assert_int_equal(found(after, 3).options.mss, 9000);
+	learned_free(before);
+	learned_free(after);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +315,7 @@ int main(void)
 		cmocka_unit_test(the_one_met_longest_ago_goes),
 		cmocka_unit_test(what_takes_a_place_inherits_nothing),
 		cmocka_unit_test(each_is_named_once),
+		cmocka_unit_test(what_another_process_knew_is_recalled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
