@@ -59,7 +59,7 @@ static bool read_port(const struct nlattr *attr, uint16_t *out)
 
 static unsigned read_ip(const struct nlattr *nest, struct tuple *out)
 {
-	const struct nlattr *attr;
+	struct nlattr *attr;
 	unsigned has = 0;
 
 	mnl_attr_for_each_nested(attr, nest)
@@ -78,7 +78,7 @@ static unsigned read_ip(const struct nlattr *nest, struct tuple *out)
 
 static unsigned read_proto(const struct nlattr *nest, struct tuple *out)
 {
-	const struct nlattr *attr;
+	struct nlattr *attr;
 	unsigned has = 0;
 
 	mnl_attr_for_each_nested(attr, nest)
@@ -98,7 +98,7 @@ static unsigned read_proto(const struct nlattr *nest, struct tuple *out)
 
 static bool read_tuple(const struct nlattr *nest, struct tuple *out)
 {
-	const struct nlattr *attr;
+	struct nlattr *attr;
 	unsigned has = 0;
 
 	mnl_attr_for_each_nested(attr, nest)
@@ -113,7 +113,7 @@ static bool read_tuple(const struct nlattr *nest, struct tuple *out)
 
 static void read_protoinfo(const struct nlattr *nest, struct conntrack_entry *e)
 {
-	const struct nlattr *tcp, *attr;
+	struct nlattr *tcp, *attr;
 
 	mnl_attr_for_each_nested(tcp, nest)
 	{
@@ -131,7 +131,7 @@ static void read_protoinfo(const struct nlattr *nest, struct conntrack_entry *e)
 /* Both offsets, of before a position and after it, are the same wherever we look. */
 static void read_seq_adj(const struct nlattr *nest, struct conntrack_entry *e)
 {
-	const struct nlattr *attr;
+	struct nlattr *attr;
 
 	e->translated = true;
 	mnl_attr_for_each_nested(attr, nest)
@@ -143,7 +143,7 @@ static void read_seq_adj(const struct nlattr *nest, struct conntrack_entry *e)
 
 static void read_synproxy(const struct nlattr *nest, struct conntrack_entry *e)
 {
-	const struct nlattr *attr;
+	struct nlattr *attr;
 
 	e->synproxy = true;
 	mnl_attr_for_each_nested(attr, nest)
@@ -182,7 +182,7 @@ static bool read_attr(const struct nlattr *attr, struct conntrack_entry *e)
 
 bool conntrack_entry_read(const struct nlmsghdr *nlh, struct conntrack_entry *e)
 {
-	const struct nlattr *attr;
+	struct nlattr *attr;
 	unsigned tuples = 0;
 
 	memset(e, 0, sizeof(*e));

@@ -61,8 +61,13 @@ static void build_early(struct chains *c)
 	struct chain_match stray_ack = {
 		IS_ACK, .states = CHAIN_NEW | CHAIN_INVALID, .packet_bit = CHAIN_BIT_CLEAR};
 
+	const struct chain_match admitted = {.connection_bit = CHAIN_BIT_SET};
+
 	if (c->list[CHAIN_PROOFS].count == 0)
 		return;
+	/* What there is most of goes by after one comparison. */
+	steps_do(c, CHAIN_EARLY_FORWARD, admitted, CHAIN_DO_RETURN);
+	steps_do(c, CHAIN_EARLY_INPUT, admitted, CHAIN_DO_RETURN);
 	steps_goto(c, CHAIN_EARLY_FORWARD, stray_ack, CHAIN_PROOFS);
 	if (!c->lo_named)
 		stray_ack.lo = CHAIN_LO_NOT_IN;

@@ -75,12 +75,12 @@ static void build_blocked(struct chains *c)
 
 	pass_lo(c, LASTING_BLOCKED_INPUT, CHAIN_LO_IN);
 	for (size_t i = 0; i < sizeof(hooks) / sizeof(hooks[0]); i++) {
-		struct chain_match m = {.protocol = CHAIN_TCP, .blocked = true};
-		m.direction = CHAIN_ORIGINAL;
-		steps_goto(c, hooks[i], m, LASTING_BLOCKED_RULES);
-		m.direction = CHAIN_ANY_DIRECTION;
-		m.states = CHAIN_INVALID; /* which have no direction */
-		steps_goto(c, hooks[i], m, LASTING_BLOCKED_RULES);
+		/* First what there is most of. INVALID segments have no direction. */
+		steps_do(c, hooks[i], (struct chain_match){.direction = CHAIN_REPLY},
+			CHAIN_DO_RETURN);
+		steps_goto(c, hooks[i],
+			(struct chain_match){.protocol = CHAIN_TCP, .blocked = true},
+			LASTING_BLOCKED_RULES);
 	}
 	for (size_t i = 0; i < p->rule_count; i++) {
 		const struct policy_rule *r = &p->rules[i];

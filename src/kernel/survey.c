@@ -343,8 +343,8 @@ void ruleset_survey(
 			"writes the gate's bit of a mark: mask it, or change [netfilter] mark",
 		[FOUND_ZONE] =
 			"uses conntrack zones: the gate can't tell connections in them apart",
-		[FOUND_STRAYS] = "drops segments of no connection before the gate sees them: "
-				 "clients' answers to SYN cookies are such",
+		[FOUND_STRAYS] =
+			"drops answers to SYN cookies, since they are of no connection yet",
 	};
 	struct survey s = {.mark = mark};
 	char sentence[SENTENCE], more[32];

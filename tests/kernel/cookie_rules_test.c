@@ -435,7 +435,7 @@ static void listen_to(void *arg, const char *sentence)
 {
 	unsigned *said = arg;
 
-	*said += strstr(sentence, "clients' answers to SYN cookies") != NULL;
+	*said += strstr(sentence, "answers to SYN cookies") != NULL;
 }
 
 static unsigned warnings(struct gate *g)
@@ -459,8 +459,8 @@ static void test_survey(void **state)
 	};
 	static const char *const harmful[] = {
 		"iptables -t mangle -A PREROUTING -m conntrack --ctstate INVALID -j DROP",
-		"iptables -t mangle -A PREROUTING -p tcp ! --syn -m conntrack --ctstate NEW -j "
-		"DROP",
+		("iptables -t mangle -A PREROUTING -p tcp ! --syn -m conntrack --ctstate NEW "
+		 "-j DROP"),
 		"nft add rule inet b p ct state invalid,untracked drop",
 		"nft add rule inet b p 'ct state new tcp flags & (fin|syn|rst|ack) != syn drop'",
 	};

@@ -215,7 +215,7 @@ static void print_times(const char *name, double *of, uint32_t count)
 
 static const char *ending_name(int how)
 {
-	static char number[16];
+	static char number[24];
 
 	switch (how) {
 	case ENDED_LATE:

@@ -71,13 +71,13 @@ static void blocked_sources_are_dropped_where_rules_judge(void **state)
 		"chain blocked_input {\n"
 		"\t\ttype filter hook input priority -160; policy accept;\n"
 		"\t\tiifname \"lo\" return\n"
-		"\t\tmeta l4proto tcp ct direction original ip saddr @block4 goto blocked\n"
-		"\t\tmeta l4proto tcp ct direction original ip6 saddr @block6 goto blocked\n"
-		"\t\tmeta l4proto tcp ct state invalid ip saddr @block4 goto blocked\n"
-		"\t\tmeta l4proto tcp ct state invalid ip6 saddr @block6 goto blocked\n\t}\n",
+		"\t\tct direction reply return\n"
+		"\t\tmeta l4proto tcp ip saddr @block4 goto blocked\n"
+		"\t\tmeta l4proto tcp ip6 saddr @block6 goto blocked\n\t}\n",
 		"chain blocked_forward {\n"
 		"\t\ttype filter hook forward priority -160; policy accept;\n"
-		"\t\tmeta l4proto tcp ct direction original ip saddr @block4 goto blocked\n",
+		"\t\tct direction reply return\n"
+		"\t\tmeta l4proto tcp ip saddr @block4 goto blocked\n",
 		"chain blocked {\n"
 		"\t\tiifname { \"eth0\" } tcp dport { 22 } return\n"
 		"\t\ttcp dport { 25 } counter return comment \"ackgate:observed:blocked:1\"\n"
@@ -93,8 +93,8 @@ static void blocked_sources_are_dropped_where_rules_judge(void **state)
 static void a_rule_may_name_lo(void **state)
 {
 	static const char *const has[LINES] = {
-		"priority -160; policy accept;\n\t\tmeta l4proto tcp ct direction original ip "
-		"saddr @block4 goto blocked\n",
+		"priority -160; policy accept;\n\t\tct direction reply return\n"
+		"\t\tmeta l4proto tcp ip saddr @block4 goto blocked\n",
 		"iifname { \"lo\" } counter drop comment \"ackgate:drop:blocked:0\"\n"
 		"\t\tiifname != \"lo\" tcp dport { 80 } counter drop comment "
 		"\"ackgate:drop:blocked:1\"\n",

@@ -132,10 +132,12 @@ static void proofs_are_asked_about_early(void **state)
 	static const char *const nft[LINES] = {
 		"chain early_input {\n"
 		"\t\ttype filter hook input priority -150; policy accept;\n"
+		"\t\tct mark & 0x40000000 == 0x40000000 return\n"
 		"\t\tmeta mark & 0x40000000 == 0x00000000 tcp flags & (fin | syn | rst | ack) == "
 		"ack ct state new,invalid iifname != \"lo\" goto early_proofs\n\t}\n",
 		"chain early_forward {\n"
 		"\t\ttype filter hook forward priority -150; policy accept;\n"
+		"\t\tct mark & 0x40000000 == 0x40000000 return\n"
 		"\t\tmeta mark & 0x40000000 == 0x00000000 tcp flags & (fin | syn | rst | ack) == "
 		"ack ct state new,invalid goto early_proofs\n\t}\n",
 		"chain early_proofs {\n"
@@ -146,17 +148,19 @@ static void proofs_are_asked_about_early(void **state)
 		"\t\ttcp dport { 25 } return\n"
 		"\t\ttcp dport { 25 } goto rule4_proofs\n\t}\n",
 		/* adaptive, and none under way; always */
-		"chain rule1_proofs {\n"
-		"\t\tlimit rate 2000/second burst 2000 packets queue num 5204-5205\n\t}\n",
+		("chain rule1_proofs {\n"
+		 "\t\tlimit rate 2000/second burst 2000 packets queue num 5204-5205\n\t}\n"),
 		"chain rule4_proofs {\n\t\tqueue num 5204-5205\n\t}\n",
 	};
 	static const char *const iptables[LINES] = {
 		"*mangle\n:ACKGATE_EARLY_INPUT - [0:0]\n:ACKGATE_EARLY_FORWARD - [0:0]\n"
 		":ACKGATE_EARLY_PROOFS - [0:0]\n:ACKGATE_RULE1_PROOFS - [0:0]\n"
 		":ACKGATE_RULE4_PROOFS - [0:0]\n"
+		"-A ACKGATE_EARLY_INPUT -m connmark --mark 0x40000000/0x40000000 -j RETURN\n"
 		"-A ACKGATE_EARLY_INPUT -p tcp ! -i lo -m mark --mark 0x0/0x40000000 -m tcp "
 		"--tcp-flags FIN,SYN,RST,ACK ACK -m conntrack --ctstate NEW,INVALID -g "
 		"ACKGATE_EARLY_PROOFS\n"
+		"-A ACKGATE_EARLY_FORWARD -m connmark --mark 0x40000000/0x40000000 -j RETURN\n"
 		"-A ACKGATE_EARLY_FORWARD -p tcp -m mark --mark 0x0/0x40000000 -m tcp --tcp-flags "
 		"FIN,SYN,RST,ACK ACK -m conntrack --ctstate NEW,INVALID -g ACKGATE_EARLY_PROOFS\n"
 		"-A ACKGATE_EARLY_PROOFS -p tcp -m tcp --dport 22 -j RETURN\n"
