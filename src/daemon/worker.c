@@ -19,7 +19,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,13 +26,6 @@ enum {
 	BATCHES = 16,      /* read in a row before the loop looks at anything else */
 	COPY_RANGE = 2048, /* all of a SYN, with the data that Fast Open puts in it */
 	EXPIRE_MS = 100,
-
-	/* Beyond 20,000 packets a second a moment's wait makes batches of what would come singly.
-	 */
-	RATE_SPAN_US = 5000,
-	RATE_BUSY = 100, /* packets in that span */
-	GATHER_BELOW = 32,
-	GATHER_US = 100,
 };
 
 struct worker {
@@ -46,9 +38,6 @@ struct worker {
 	struct ifname_cache interfaces;
 	bool by_interface;
 	uint64_t now_us;
-	uint64_t span_us; /* since when packets are counted */
-	unsigned in_span;
-	bool busy;
 
 	struct failure failures[WORKER_FAILURES];
 	uint64_t failure_count;
@@ -281,25 +270,6 @@ static int read_batch(struct worker *w, enum engine_lane lane)
 	return n > 0 ? n : 0;
 }
 
-static void count_packets(struct worker *w, int n)
-{
-	w->in_span += (unsigned)n;
-	if (w->now_us - w->span_us < RATE_SPAN_US)
-		return;
-	w->busy = w->in_span >= RATE_BUSY && w->now_us - w->span_us < 2 * RATE_SPAN_US;
-	w->span_us = w->now_us;
-	w->in_span = 0;
-}
-
-/* Each batch costs three system calls and a wake-up, however small it is. */
-static void gather(const struct worker *w, int n)
-{
-	static const struct timespec moment = {.tv_nsec = GATHER_US * 1000};
-
-	if (w->busy && n < GATHER_BELOW)
-		nanosleep(&moment, NULL);
-}
-
 /* While the verdicts were carried out the next packets have likely come. Under a flood of SYNs the
  * honest ones' proofs are read in between. */
 static void read_queue(struct worker *w, enum engine_lane lane)
@@ -310,8 +280,6 @@ static void read_queue(struct worker *w, enum engine_lane lane)
 		n = read_batch(w, lane);
 		if (lane != LANE_PROOFS)
 			n += read_batch(w, LANE_PROOFS);
-		count_packets(w, n);
-		gather(w, n);
 	}
 }
 
@@ -424,8 +392,6 @@ static void *loop(void *arg)
 {
 	struct worker *w = arg;
 
-	/* The kernel would let short waits grow by 50 us. */
-	prctl(PR_SET_TIMERSLACK, 1000);
 	event_base_dispatch(w->base);
 	return NULL;
 }
