@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 
 enum {
 	WHY = 512,
@@ -33,15 +34,13 @@ enum {
 
 static const char SSHD_CONFIG[] = "/etc/ssh/sshd_config";
 
-static bool load_secret(struct daemon *d, char *why, size_t why_size)
+/* The secret of our own is our own user's, like all else in the state's folder. */
+static bool load_own_secret(struct daemon *d, char *why, size_t why_size)
 {
-	const struct config *c = d->config;
-	char file[sizeof(c->daemon.state_dir) + sizeof("/cookie.secret")];
+	const char *folder = d->config->daemon.state_dir;
+	char file[sizeof(d->config->daemon.state_dir) + sizeof("/cookie.secret")];
 
-	if (c->cookies.secret_file[0])
-		return secret_load(c->cookies.secret_file, false, d->secret, why, why_size);
-	mkdir(c->daemon.state_dir, 0750);
-	snprintf(file, sizeof(file), "%s/cookie.secret", c->daemon.state_dir);
+	snprintf(file, sizeof(file), "%s/cookie.secret", folder);
 	if (secret_load(file, true, d->secret, why, why_size))
 		return true;
 	log_warning("%s; cookies don't outlive this process", why);
@@ -81,8 +80,12 @@ bool cookies_open(struct daemon *d, char *why, size_t why_size)
 		return false;
 	}
 	d->translations = translations_open(d->config->netfilter.mark, NULL, NULL, why, why_size);
-	if (!d->translations || !load_secret(d, why, why_size))
+	if (!d->translations)
 		return false;
+	if (d->config->cookies.secret_file[0] &&
+		!secret_load(d->config->cookies.secret_file, false, d->secret, why, why_size))
+		return false;
+	mkdir(d->config->daemon.state_dir, 0750);
 	d->can_translate = can_translate(d);
 	missing = lasting_cannot_translate(d->lasting);
 	if (missing && gives_cookies(&d->config->policy))
@@ -91,9 +94,6 @@ bool cookies_open(struct daemon *d, char *why, size_t why_size)
 	if (missing)
 		log_warning("no source can be blocked: %s", missing);
 	d->standing = translations_count(d->translations) > 0;
-	if (!translates(d, d->config) && lasting_there() &&
-		lasting_remove(d->lasting, false, why, why_size) != 0)
-		return false;
 	return true;
 }
 
@@ -256,12 +256,24 @@ static void save_memory(struct daemon *d)
 	memory_save(d->config->daemon.state_dir, engine_shared_learned(d->shared), &d->memory_hash);
 }
 
-void cookies_recall(struct daemon *d)
+static void set_secret(const struct worker_view *view, void *arg)
 {
+	engine_cookies(view->engine, arg, (uint64_t)time(NULL));
+}
+
+bool cookies_begin(struct daemon *d, char *why, size_t why_size)
+{
+	if (!d->config->cookies.secret_file[0] && !load_own_secret(d, why, why_size))
+		return false;
+	if (d->can_translate)
+		daemon_call_all(d, set_secret, d->secret);
 	memory_load(d->config->daemon.state_dir, engine_shared_learned(d->shared));
 	list_routes(d);
 	if (translates(d, d->config))
 		look_for_routes(d);
+	else if (lasting_there() && lasting_remove(d->lasting, false, why, why_size) != 0)
+		return false;
+	return true;
 }
 
 /* What an earlier process left to the kernel ends some day. */

@@ -18,9 +18,11 @@ void cookies_new_in(
 int cookies_apply(struct daemon *d, const struct config *c, char *why, size_t why_size);
 bool cookies_intact(struct daemon *d);
 
-/* What an earlier process knew of servers, and what DNAT does with connections that stand. While
- * still root. */
-void cookies_recall(struct daemon *d);
+/*
+ * When privileges have been dropped and no worker runs yet: our own secret, what an earlier process
+ * knew of servers, what DNAT does with connections that stand. False with a sentence in `why`.
+ */
+bool cookies_begin(struct daemon *d, char *why, size_t why_size);
 /* About once a second. */
 void cookies_tick(struct daemon *d);
 /* A worker says so. */

@@ -226,7 +226,7 @@ static bool open_workers(struct daemon *d, char *why, size_t why_size)
 	struct worker_setup setup = {.config = d->config,
 		.shared = d->shared,
 		.workers = workers_of(d->config),
-		.secret = d->can_translate ? d->secret : NULL};
+		.words = -1};
 
 	if (pipe2(d->words, O_CLOEXEC | O_NONBLOCK) != 0) {
 		snprintf(why, why_size, "can't make a pipe: %s", strerror(errno));
@@ -401,10 +401,8 @@ static const char *way_word(const struct daemon *d)
 
 static bool start(struct daemon *d, char *why, size_t why_size)
 {
-	if (!open_all(d, why, why_size))
-		return false;
-	cookies_recall(d);
-	if (!drop_privileges(d, why, why_size) || !begin_gating(d, why, why_size))
+	if (!open_all(d, why, why_size) || !drop_privileges(d, why, why_size) ||
+		!cookies_begin(d, why, why_size) || !begin_gating(d, why, why_size))
 		return false;
 	upkeep_survey(d);
 	if (!upkeep_start(d, why, why_size))

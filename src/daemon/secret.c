@@ -82,12 +82,13 @@ bool secret_load(const char *file, bool make, uint8_t secret[static COOKIE_SECRE
 	size_t why_size)
 {
 	bool fine;
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	const int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+	int fd = open(file, flags);
 
 	if (fd < 0 && errno == ENOENT && make) {
 		if (!make_file(file, why, why_size))
 			return false;
-		fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		fd = open(file, flags);
 	}
 	if (fd < 0)
 		return explain("can't be read", file, why, why_size);

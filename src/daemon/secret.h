@@ -10,8 +10,8 @@
 
 /*
  * Reads the secret from `file`, which must hold 32 bytes or more and be readable by nobody but its
- * owner. With `make` a file that is missing is made, mode 0600, from the system's random numbers,
- * its folder too. To be called while still root. False with a sentence in `why`.
+ * owner. With `make` a file that is missing is made, mode 0600, from the system's random numbers.
+ * False with a sentence in `why`.
  */
 bool secret_load(const char *file, bool make, uint8_t secret[static COOKIE_SECRET], char *why,
 	size_t why_size);

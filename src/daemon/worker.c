@@ -440,8 +440,6 @@ static bool open_engine(struct worker *w, const struct worker_setup *s, char *wh
 			limits.half_open, limits.flows);
 	else
 		engine_memory(w->engine, ask_for_large_pages);
-	if (w->engine)
-		engine_cookies(w->engine, s->secret, unix_seconds());
 	return w->engine != NULL;
 }
 

@@ -22,8 +22,7 @@ struct worker_setup {
 	const struct config *config;
 	struct engine_shared *shared;
 	struct siphash_key key;
-	const uint8_t *secret; /* of cookies; NULL: none are given */
-	int words;             /* a pipe that does not block, for struct worker_word */
+	int words; /* a pipe that does not block, for struct worker_word */
 };
 
 /* What workers tell the main thread. */

@@ -2,6 +2,7 @@
 /* The lasting table in a real kernel: put in, changed, missed, taken away, and what it blocks. */
 #include "config.h"
 
+#include "kernel/hold.h"
 #include "kernel/lasting.h"
 #include "netns.h"
 
@@ -277,6 +278,26 @@ static void test_translation_is_kept(void **state)
 	lasting_close(l);
 }
 
+/* What a socket of ours holds is nobody else's to flush, and is gone with it. */
+static void test_held_against_flushes(void **state)
+{
+	struct hold *h;
+
+	(void)state;
+	netns_new();
+	h = hold_open();
+	assert_non_null(h);
+	netns_sh("nft flush ruleset");
+	netns_sh("nft list table inet ackgate_held | grep -q synproxy");
+	netns_sh("! nft delete table inet ackgate_held 2>/dev/null");
+	assert_null(hold_open());
+	hold_close(h);
+	netns_sh("! nft list table inet ackgate_held 2>/dev/null");
+	h = hold_open();
+	assert_non_null(h);
+	hold_close(h);
+}
+
 static void test_purged(void **state)
 {
 	char why[WHY];
@@ -418,6 +439,7 @@ int main(void)
 		cmocka_unit_test(test_an_overlap_is_told_in_words),
 		cmocka_unit_test(test_what_others_take_is_missed),
 		cmocka_unit_test(test_translation_is_kept),
+		cmocka_unit_test(test_held_against_flushes),
 		cmocka_unit_test(test_purged),
 		cmocka_unit_test(test_a_blocked_source_does_not_get_in),
 		cmocka_unit_test(test_a_block_is_of_what_is_asked_of_us),

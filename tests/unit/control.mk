@@ -6,6 +6,7 @@ control_tests = \
 	tests/unit/test_filter \
 	tests/unit/test_log \
 	tests/unit/test_privileges \
+	tests/unit/test_secret \
 	tests/unit/test_show \
 	tests/unit/test_sources
 check_PROGRAMS += $(control_tests)
@@ -29,6 +30,11 @@ tests_unit_test_privileges_SOURCES = tests/unit/test_privileges.c
 tests_unit_test_privileges_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_privileges_LDADD = src/daemon/libackdaemon.a src/config/libackconfig.a src/core/libackcore.a \
 	$(CAPNG_LIBS) $(INIH_LIBS) $(CMOCKA_LIBS)
+
+tests_unit_test_secret_SOURCES = tests/unit/test_secret.c
+tests_unit_test_secret_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_secret_LDADD = src/daemon/libackdaemon.a src/control/libackcontrol.a src/core/libackcore.a \
+	$(SYSTEMD_LIBS) $(JANSSON_LIBS) -lpthread $(CMOCKA_LIBS)
 
 tests_unit_test_show_SOURCES = tests/unit/test_show.c
 tests_unit_test_show_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
