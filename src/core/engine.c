@@ -49,6 +49,13 @@ void engine_set_policy(struct engine *e, const struct policy *policy)
 	memset(e->rule_of, 0, sizeof(e->rule_of));
 	for (size_t i = 0; i < policy->rule_count; i++)
 		e->rule_of[policy->rules[i].slot] = &policy->rules[i];
+	for (size_t slot = 0; slot < POLICY_RULES_MAX; slot++) {
+		if (e->rule_of[slot])
+			continue;
+		/* The next rule here begins anew. */
+		e->sent[slot] = 0;
+		atomic_store_explicit(&e->shared->cookies_on[slot], false, memory_order_relaxed);
+	}
 	e->can_translate = e->can_translate && policy->cookie_rotation > 0;
 	if (e->can_translate && policy->cookie_rotation != e->keys.rotation)
 		cookie_keys_init(&e->keys, e->keys.secret, policy->cookie_rotation, e->unix_s);

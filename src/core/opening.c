@@ -314,7 +314,8 @@ void engine_prove(
 		return;
 	}
 	learned_find(e->shared->learned, &ack->dst, ack->dst_port, &server);
-	if (!may_guess(e, rule, &ack->src, now_us, false)) {
+	/* With timestamps a guess is hopeless, however often it is tried. */
+	if (!ack->opt.has_timestamp && !may_guess(e, rule, &ack->src, now_us, false)) {
 		refuse(e, rule, REASON_source_rate, CAUSE_NONE, out);
 		return;
 	}
@@ -334,7 +335,7 @@ bool engine_prove_instead(
 	struct cookie_options options;
 
 	if (!may_acknowledge(ack) || !may_be_cookie(e, rule, now_us) ||
-		!may_guess(e, rule, &ack->src, now_us, false))
+		(!ack->opt.has_timestamp && !may_guess(e, rule, &ack->src, now_us, false)))
 		return false;
 	learned_find(e->shared->learned, &ack->dst, ack->dst_port, &server);
 	if (!check_ack(e, &server, ack, &subject, &options)) {

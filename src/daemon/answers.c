@@ -7,6 +7,7 @@
 #include "core/limiter.h"
 #include "daemon/answers.h"
 #include "daemon/blocks.h"
+#include "daemon/cookies.h"
 #include "daemon/daemon_state.h"
 #include "daemon/log.h"
 
@@ -451,7 +452,7 @@ static void add_half_open(const struct worker_view *view, void *arg)
 {
 	struct engine_gauges g = engine_gauges(view->engine);
 
-	*(uint32_t *)arg += g.syn_sent + g.syn_received;
+	*(uint32_t *)arg += g.syn_sent + g.syn_received + g.opening;
 }
 
 static void on_drain_timer(evutil_socket_t fd, short what, void *arg)
@@ -462,7 +463,8 @@ static void on_drain_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	daemon_call_all(d, add_half_open, &left);
-	if (left > 0 && (d->drain_until_us == 0 || worker_now() < d->drain_until_us))
+	if ((left > 0 || cookies_under_way(d)) &&
+		(d->drain_until_us == 0 || worker_now() < d->drain_until_us))
 		return;
 	log_notice("drained, %u handshakes left unfinished", left);
 	daemon_stop(d);

@@ -17,6 +17,8 @@
 struct flow_walk {
 	struct daemon *d;
 	const struct filter *filter;
+	const struct addr_range *clients; /* of take_client */
+	size_t client_count;
 	void (*take)(struct flow_walk *walk, const struct engine_flow_info *flow, const char *rule);
 	struct engine *engine;
 	struct records_flows records;
@@ -191,10 +193,33 @@ long answers_flows_kill(void *arg, const struct filter *filter, char **message)
 	return (long)walk.count;
 }
 
-void answers_kill_client(struct daemon *d, const struct addr_range *client)
+static bool is_of_clients(const struct flow_walk *walk, const struct addr *client)
 {
-	const struct filter filter = {.terms = FILTER_CLIENT, .client = *client};
-	struct flow_walk walk = {.d = d, .filter = &filter, .take = take_tuple};
+	for (size_t i = 0; i < walk->client_count; i++)
+		if (addr_in_range(client, &walk->clients[i]))
+			return true;
+	return false;
+}
+
+/* A rule that observes cuts nothing. */
+static void take_client(
+	struct flow_walk *walk, const struct engine_flow_info *flow, const char *name)
+{
+	const struct policy_rule *rule = policy_rule_by_slot(&walk->d->config->policy, flow->slot);
+
+	if (rule && rule->enforce && rule->mode != MODE_ACCEPT &&
+		is_of_clients(walk, &flow->tuple.client))
+		take_tuple(walk, flow, name);
+}
+
+void answers_kill_clients(struct daemon *d, const struct addr_range *clients, size_t count)
+{
+	const struct filter all = {0};
+	struct flow_walk walk = {.d = d,
+		.filter = &all,
+		.take = take_client,
+		.clients = clients,
+		.client_count = count};
 
 	walk_all(&walk);
 	if (walk.count > 0)

@@ -49,11 +49,23 @@ static bool block(struct daemon *d, const struct addr_range *range, uint32_t sec
 		snprintf(why, why_size, "%s", lasting_cannot_block(d->lasting));
 		return false;
 	}
-	if (lasting_block(d->lasting, range, seconds, why, why_size) != 0)
-		return false;
-	/* What stands is carried by the kernel's own table, or by sockets. */
-	answers_kill_client(d, range);
-	return true;
+	return lasting_block(d->lasting, range, seconds, why, why_size) == 0;
+}
+
+/* What stands is carried by the kernel's own table, or by sockets: a walk through all of them, so
+ * one for many. */
+void blocks_tick(struct daemon *d)
+{
+	if (d->kill_count)
+		answers_kill_clients(d, d->to_kill, d->kill_count);
+	d->kill_count = 0;
+}
+
+static void kill_soon(struct daemon *d, const struct addr_range *range)
+{
+	if (d->kill_count == DAEMON_KILLS_MAX)
+		blocks_tick(d);
+	d->to_kill[d->kill_count++] = *range;
 }
 
 static char *say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -79,6 +91,7 @@ bool blocks_add(struct daemon *d, const struct addr_range *range, uint32_t secon
 		*message = say("%s is not blocked: %s", text, why);
 		return false;
 	}
+	answers_kill_clients(d, range, 1);
 	*message = say("%s is blocked for %u s", text, (unsigned)seconds);
 	log_notice("%s is blocked for %u s, by hand", text, (unsigned)seconds);
 	return true;
@@ -125,9 +138,11 @@ void blocks_enforce(struct daemon *d, const struct block *b)
 	if (asked_before(d, &b->source))
 		return;
 	endpoint_range_text(text, sizeof(text), &b->source);
-	if (block(d, &b->source, b->seconds, why, sizeof(why)))
+	if (block(d, &b->source, b->seconds, why, sizeof(why))) {
+		kill_soon(d, &b->source);
 		log_notice("%s is blocked for %u s by rule %s", text, (unsigned)b->seconds,
 			rule ? rule->name : "?");
-	else
+	} else {
 		log_warning("%s is over its limits but not blocked: %s", text, why);
+	}
 }

@@ -8,6 +8,8 @@
 /* An administrator's wish. *message says what was done, or why not. */
 bool blocks_add(struct daemon *d, const struct addr_range *range, uint32_t seconds, char **message);
 bool blocks_remove(struct daemon *d, const struct addr_range *range, char **message);
+/* About once a second: ends what stands of those that rules have blocked since. */
+void blocks_tick(struct daemon *d);
 /* A rule's, by a worker's word. */
 void blocks_enforce(struct daemon *d, const struct block *b);
 

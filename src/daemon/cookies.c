@@ -50,7 +50,7 @@ static bool load_own_secret(struct daemon *d, char *why, size_t why_size)
 	return false;
 }
 
-static bool gives_cookies(const struct policy *p)
+bool cookies_wanted(const struct policy *p)
 {
 	for (size_t i = 0; i < p->rule_count; i++)
 		if (policy_gives_cookies(&p->rules[i]))
@@ -66,7 +66,7 @@ static bool can_translate(const struct daemon *d)
 
 static bool translates(const struct daemon *d, const struct config *c)
 {
-	return d->can_translate && (d->standing || gives_cookies(&c->policy));
+	return d->can_translate && (d->standing || cookies_wanted(&c->policy));
 }
 
 bool cookies_open(struct daemon *d, char *why, size_t why_size)
@@ -88,12 +88,12 @@ bool cookies_open(struct daemon *d, char *why, size_t why_size)
 	mkdir(d->config->daemon.state_dir, 0750);
 	d->can_translate = can_translate(d);
 	missing = lasting_cannot_translate(d->lasting);
-	if (missing && gives_cookies(&d->config->policy))
+	if (missing && cookies_wanted(&d->config->policy))
 		log_warning("no SYN cookies: %s", missing);
 	missing = lasting_cannot_block(d->lasting);
 	if (missing)
 		log_warning("no source can be blocked: %s", missing);
-	d->standing = translations_count(d->translations) > 0;
+	d->standing = translations_count(d->translations) != 0;
 	return true;
 }
 
@@ -116,9 +116,10 @@ static bool update_proofs(struct daemon *d, const struct policy *p)
 	for (size_t i = 0; i < p->rule_count; i++) {
 		uint16_t slot = p->rules[i].slot;
 		uint64_t sent = engine_shared_cookie_sent(d->shared, slot);
-		bool wanted =
-			policy_gives_cookies(&p->rules[i]) &&
-			(engine_shared_cookies_on(d->shared, slot) || (sent && sent + lasts > now));
+		/* What was given is taken back, whatever the rule says now. */
+		bool wanted = (policy_gives_cookies(&p->rules[i]) &&
+				      engine_shared_cookies_on(d->shared, slot)) ||
+			      (sent && sent + lasts > now);
 
 		changed |= wanted != d->proofs_wanted[slot];
 		d->proofs_wanted[slot] = wanted;
@@ -159,6 +160,18 @@ int cookies_apply(struct daemon *d, const struct config *c, char *why, size_t wh
 	d->standing |= translates(d, c);
 	follow_hold(d, translates(d, c));
 	return lasting_apply(d->lasting, &c->policy, translates(d, c), why, why_size);
+}
+
+void cookies_go_back(struct daemon *d)
+{
+	char why[WHY];
+
+	if (d->rules_in)
+		lasting_apply(
+			d->lasting, &d->config->policy, translates(d, d->config), why, sizeof(why));
+	else
+		lasting_remove(
+			d->lasting, translations_count(d->translations) != 0, why, sizeof(why));
 }
 
 bool cookies_intact(struct daemon *d)
@@ -271,7 +284,8 @@ bool cookies_begin(struct daemon *d, char *why, size_t why_size)
 	list_routes(d);
 	if (translates(d, d->config))
 		look_for_routes(d);
-	else if (lasting_there() && lasting_remove(d->lasting, false, why, why_size) != 0)
+	else if (d->ruleset && lasting_there() &&
+		 lasting_remove(d->lasting, false, why, why_size) != 0)
 		return false;
 	return true;
 }
@@ -284,7 +298,7 @@ static bool standing_has_ended(struct daemon *d)
 	if (!d->standing || now - d->standing_looked_us < STANDING_EVERY_US)
 		return false;
 	d->standing_looked_us = now;
-	if (gives_cookies(&d->config->policy))
+	if (cookies_wanted(&d->config->policy))
 		return false;
 	d->standing = translations_count(d->translations) != 0;
 	return !d->standing;
@@ -304,7 +318,7 @@ void cookies_tick(struct daemon *d)
 		return;
 	if (worker_now() - d->memory_saved_us > SAVE_EVERY_US)
 		save_memory(d);
-	changed = update_proofs(d, &d->config->policy);
+	changed = update_proofs(d, &d->config->policy) || d->rules_stale;
 	list_routes(d);
 	if (routes_due(d))
 		changed |= look_for_routes(d);
@@ -331,10 +345,11 @@ void cookies_stop(struct daemon *d)
 {
 	if (d->can_translate)
 		save_memory(d);
+	/* What could not be counted may stand. */
 	long standing = d->can_translate ? translations_count(d->translations) : 0;
 	char why[WHY];
 
-	if (lasting_remove(d->lasting, standing > 0, why, sizeof(why)) != 0)
+	if (lasting_remove(d->lasting, standing != 0, why, sizeof(why)) != 0)
 		log_error("table inet ackgate_lasting could not be taken away: %s", why);
 	else if (standing > 0)
 		log_notice(

@@ -14,6 +14,10 @@ void cookies_plan(struct daemon *d, const struct config *c, struct ruleset_plan 
 /* Which rules are to give cookies whose answers the kernel's rules do not let in yet. */
 void cookies_new_in(
 	const struct daemon *d, const struct config *next, bool slots[static POLICY_RULES_MAX]);
+/* Whether some rule may give cookies. */
+bool cookies_wanted(const struct policy *p);
+/* The kernel has refused rules: what may outlive the daemon is as it was before them. */
+void cookies_go_back(struct daemon *d);
 /* Puts in what may outlive the daemon. -1 with a sentence in `why`. */
 int cookies_apply(struct daemon *d, const struct config *c, char *why, size_t why_size);
 bool cookies_intact(struct daemon *d);

@@ -120,14 +120,6 @@ int daemon_test(const struct cmdline *options)
 	return EXIT_FINE;
 }
 
-static bool gives_cookies(const struct policy *p)
-{
-	for (size_t i = 0; i < p->rule_count; i++)
-		if (policy_gives_cookies(&p->rules[i]))
-			return true;
-	return false;
-}
-
 int daemon_print_rules(const struct cmdline *options)
 {
 	struct config *c = load(options->file);
@@ -147,7 +139,7 @@ int daemon_print_rules(const struct cmdline *options)
 		ruleset_close(r);
 	}
 	plan = plan_of(c);
-	plan.translate = gives_cookies(&c->policy);
+	plan.translate = cookies_wanted(&c->policy);
 	ruleset_print(way, &plan, stdout);
 	lasting_print(&c->policy, plan.translate, stdout);
 	config_free(c);
@@ -198,10 +190,12 @@ int daemon_apply_rules(struct daemon *d, const struct config *c, char *why, size
 		return 0;
 	plan.workers = d->worker_count;
 	cookies_plan(d, c, &plan);
-	if (cookies_apply(d, c, why, why_size) != 0)
+	d->rules_stale = cookies_apply(d, c, why, why_size) != 0 ||
+			 ruleset_apply(d->ruleset, &plan, why, why_size) != 0;
+	if (d->rules_stale) {
+		cookies_go_back(d);
 		return -1;
-	if (ruleset_apply(d->ruleset, &plan, why, why_size) != 0)
-		return -1;
+	}
 	d->rules_in = true;
 	return 0;
 }
@@ -431,12 +425,12 @@ static void take_rules_away(struct daemon *d)
 
 	if (!d->ruleset || !d->rules_in)
 		return;
-	cookies_stop(d);
 	if (ruleset_remove(d->ruleset, why, sizeof(why)) != 0)
 		log_error(
 			"our kernel rules could not be taken away: %s; ackgated --purge does", why);
 	else
 		conntrack_clear_marks(d->conntrack);
+	cookies_stop(d);
 }
 
 static void close_all(struct daemon *d)

@@ -20,7 +20,8 @@ enum {
 	DAEMON_SIGNALS = 4,
 	DAEMON_NOTES_MAX = 16,
 	DAEMON_ROUTES_MAX = 64,
-	DAEMON_LAST_BLOCKS = 16
+	DAEMON_LAST_BLOCKS = 16,
+	DAEMON_KILLS_MAX = 64
 };
 
 struct daemon_block {
@@ -41,6 +42,7 @@ struct daemon {
 	int netns_lock;
 	struct ruleset *ruleset; /* NULL: manage = none */
 	bool rules_in;
+	bool rules_stale; /* the kernel refused the last change of them */
 	struct conntrack *conntrack;
 	struct engine_shared *shared;
 	struct worker *workers[DAEMON_WORKERS_MAX];
@@ -80,6 +82,8 @@ struct daemon {
 	/* blocks.c */
 	struct protected *protected;
 	struct daemon_block last_blocks[DAEMON_LAST_BLOCKS];
+	struct addr_range to_kill[DAEMON_KILLS_MAX]; /* their flows, in the next second */
+	size_t kill_count;
 
 	/* upkeep.c */
 	struct event *words_event;
@@ -127,7 +131,7 @@ void upkeep_survey(struct daemon *d);
 /* answers.c */
 extern const struct control_ops answers_ops;
 void answers_log_status(struct daemon *d);
-/* As `flows kill` would, all flows of these clients. */
-void answers_kill_client(struct daemon *d, const struct addr_range *client);
+/* As `flows kill` would, all flows of these clients that an enforcing rule judges. */
+void answers_kill_clients(struct daemon *d, const struct addr_range *clients, size_t count);
 
 #endif

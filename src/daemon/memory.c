@@ -7,14 +7,17 @@
 #include "daemon/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
-	PATH = 256
+	PATH = 256,
+	SIZE_MAX_READ = 4 << 20, /* bytes: some times what 4096 servers take */
 };
 
 static bool read_endpoint(const json_t *entry, const char *key, struct addr *addr, uint16_t *port)
@@ -66,11 +69,18 @@ void memory_load(const char *folder, struct learned *learned)
 	char path[PATH];
 	json_error_t error;
 	json_t *list, *entry;
+	struct stat st;
 	size_t i;
+	int fd;
 
 	snprintf(path, sizeof(path), "%s/learned", folder);
-	list = access(path, R_OK) == 0 ? json_load_file(path, JSON_REJECT_DUPLICATES, &error)
-				       : NULL;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return;
+	list = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= SIZE_MAX_READ
+		       ? json_loadfd(fd, JSON_REJECT_DUPLICATES, &error)
+		       : NULL;
+	close(fd);
 	json_array_foreach(list, i, entry) recall(learned, entry);
 	json_decref(list);
 }
@@ -106,11 +116,17 @@ static bool replace(const char *path, const char *text)
 	char beside[PATH + 8];
 	FILE *f;
 	bool fine;
+	int fd;
 
 	snprintf(beside, sizeof(beside), "%s.new", path);
-	f = fopen(beside, "we");
-	if (!f)
+	unlink(beside);
+	fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	f = fd >= 0 ? fdopen(fd, "w") : NULL;
+	if (!f) {
+		if (fd >= 0)
+			close(fd);
 		return false;
+	}
 	fine = fputs(text, f) >= 0;
 	fine = fclose(f) == 0 && fine;
 	return fine && rename(beside, path) == 0;

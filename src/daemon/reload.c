@@ -182,6 +182,10 @@ bool reload_now(struct daemon *d, uint64_t confirm_us, char **message)
 {
 	bool fine;
 
+	if (d->stopping) {
+		*message = say("the daemon is stopping");
+		return false;
+	}
 	notify_reloading();
 	if (d->unconfirmed_old) {
 		*message = say("the last reload still waits for its confirmation");
@@ -223,6 +227,8 @@ void reload_on_timer(struct daemon *d)
 	static const struct timeval again = {.tv_sec = 1};
 	char why[WHY];
 
+	if (d->stopping)
+		return;
 	if (!swap(d, old, why, sizeof(why))) {
 		log_error("the reload was not confirmed, but the kernel refused the old rules, "
 			  "which are tried again: %s",

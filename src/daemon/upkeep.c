@@ -21,6 +21,7 @@
 enum {
 	WHY = 512,
 	ENDS_A_CALL = 256,
+	WORDS_A_TURN = 16,
 	INTACT_EVERY_US = 10 * 1000000,
 	RECONCILE_EVERY_US = 60 * 1000000,
 	MEND_AFTER_MS = 100, /* let whoever is changing rules finish */
@@ -225,8 +226,10 @@ static void on_words(evutil_socket_t fd, short what, void *arg)
 	struct worker_word word;
 
 	(void)what;
-	/* Written whole and in one piece (PIPE_BUF), so read whole. */
-	while (read(fd, &word, sizeof(word)) == (ssize_t)sizeof(word))
+	/* Written whole and in one piece (PIPE_BUF), so read whole; and a few at a time, for the
+	 * rest of the loop must have its turn. */
+	for (int i = 0; i < WORDS_A_TURN && read(fd, &word, sizeof(word)) == (ssize_t)sizeof(word);
+		i++)
 		take_word(arg, &word);
 }
 
@@ -277,6 +280,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	if (workers_go_round(d))
 		notify_watchdog();
 	cookies_tick(d);
+	blocks_tick(d);
 	if (now - d->intact_checked_us > INTACT_EVERY_US) {
 		mend(d);
 		tell_untracked(d);

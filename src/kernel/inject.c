@@ -19,7 +19,7 @@
 #endif
 
 enum {
-	BATCH = 64,
+	BATCH = 256,      /* a batch of packets, each with all that one may lead to */
 	PACKET_MAX = 128, /* bytes */
 };
 

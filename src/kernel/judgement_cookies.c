@@ -5,8 +5,7 @@
  * A SYN that is answered with a cookie is dropped, so conntrack knows nothing of the connection:
  * the client's ACK is NEW to it, picked up in the middle, or INVALID. A valid cookie proves that
  * the SYN had passed the host's filter chains, which may refuse such an ACK; hence it is taken
- * before them. What carries no cookie goes on to them, and to the judging chains, as if it had not
- * been looked at.
+ * before them. What proves nothing is dropped there.
  *
  * The connection that user space then opens to the server begins with a SYN of its own that is
  * tracked, and ends as an entry made through ctnetlink. The kernel miswrites RSTs of such entries'
