@@ -568,7 +568,9 @@ int main(int argc, char **argv)
 	if (!b.shared)
 		errx(EXIT_FAILED, "no memory for the sources");
 	b.engine = engine_new(
-		&(struct engine_limits){.half_open = o.flows, .flows = 65536, .in_flight = BATCH},
+		/* A batch, and the guesses that were right. */
+		&(struct engine_limits){
+			.half_open = o.flows, .flows = 65536, .in_flight = 2 * BATCH},
 		&b.plain, b.shared, &key, b.now_us);
 	if (!b.engine)
 		errx(EXIT_FAILED, "no memory for %" PRIu32 " flows", o.flows);
