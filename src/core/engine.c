@@ -268,6 +268,11 @@ static void judge_stray(
 		}
 		return;
 	}
+	/* The kernel may have a connection that nobody goes on with, such as one that was being
+	 * opened when the daemon was killed, and take an ACK of a cookie for one of its own. */
+	if (side == HS_FROM_CLIENT && rule->mode == MODE_GATE &&
+		engine_prove_instead(e, rule, now_us, out))
+		return;
 	t = tuple_of(seg, side);
 	/* Where nothing is enforced a connection is let go for good, and so counted once. */
 	if (!engine_refuse(e, rule, rule->mode == MODE_GATE ? REASON_no_flow : REASON_rule,
@@ -437,7 +442,8 @@ static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_
 	learn(e, f, outcome.act, &out->segment);
 	switch (outcome.act) {
 	case HS_DROP:
-		if (outcome.reason == REASON_bad_ack && in->lane == LANE_PROOFS && rule &&
+		if (outcome.reason == REASON_bad_ack && side == HS_FROM_CLIENT && rule &&
+			(in->lane == LANE_PROOFS || engine_is_half_open(from)) &&
 			engine_prove_instead(e, rule, now_us, out))
 			return;
 		engine_refuse(e, rule, outcome.reason, CAUSE_NONE, &f->tuple, out);

@@ -152,7 +152,7 @@ static void proofs(void **state)
 			{CLIENT, SYN, 0, 0, CHALLENGED, ASKS},
 			{CLIENT, RST_ACK, 1, 1, DROPS(no_flow, CLOSED), PROVES},
 			{CLIENT, SYN_ACK, 1, 1, DROPS(no_flow, CLOSED), PROVES},
-			{CLIENT, ACK, 1, 1, DROPS(no_flow, CLOSED), .cookie = true, .tsval = 78},
+			{CLIENT, ACK, 1, 2, DROPS(no_flow, CLOSED), .cookie = true, .tsval = 78},
 			{SERVER, ACK, 1, 1, DROPS(no_flow, CLOSED), .lane = LANE_PROOFS}),
 		SCENARIO("wrong ones", gate_gives_cookies, {CLIENT, SYN, 0, 0, CHALLENGED, ASKS},
 			{CLIENT, ACK, 1, 0, DROPS(bad_cookie, CLOSED), PROVES},
@@ -391,6 +391,33 @@ static void restarted(struct gate *g)
 	GATE_EXPECT(g, 0, SERVER, SYN_ACK, 0, 1, TRANSLATED, ANSWERS);
 }
 
+/*
+ * The earlier one has opened the connection to the server, and was killed. The kernel has an entry,
+ * so that the client's ACKs look like those of any other; so they do when the server's SYN-ACK has
+ * come again.
+ */
+static void killed_while_opening(struct gate *g)
+{
+	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, CHALLENGED, ASKS);
+	gate_restart(g, false);
+	GATE_EXPECT(g, 0, CLIENT, ACK, 1, 2, DROPS(no_flow, CLOSED), .cookie = true, .tsval = 78);
+	GATE_EXPECT(g, 0, CLIENT, ACK, 1, 1, PROVEN, .cookie = true, .tsval = 78);
+	GATE_EXPECT(g, 0, SERVER, SYN_ACK, 0, 1, TRANSLATED, ANSWERS);
+}
+
+static void killed_and_answered(struct gate *g)
+{
+	g->policy.adopt = true;
+	g->policy.adopt_window = 30;
+	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, CHALLENGED, ASKS);
+	gate_restart(g, false);
+	GATE_EXPECT(g, 0, SERVER, SYN_ACK, 0, 1, PASSES(SYN_RCVD), ANSWERS);
+	GATE_EXPECT(g, 0, CLIENT, ACK, 1, 2, DROPS(bad_ack, SYN_RCVD), .cookie = true, .tsval = 78);
+	GATE_EXPECT(g, 0, CLIENT, ACK, 1, 1, TAKES(OPENING), .cookie = true, .tsval = 78,
+		.effects = "rst>server failed:client_reset delete syn>server");
+	GATE_EXPECT(g, 0, SERVER, SYN_ACK, 0, 1, TRANSLATED, ANSWERS);
+}
+
 static void shared_by_gates(struct gate *g)
 {
 	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, CHALLENGED, ASKS);
@@ -406,6 +433,8 @@ static void cookies_of_an_earlier_process_are_good(void **state)
 {
 	(void)state;
 	gates_run(gate_gives_cookies, restarted);
+	gates_run(gate_gives_cookies, killed_while_opening);
+	gates_run(gate_gives_cookies, killed_and_answered);
 	gates_run(gate_gives_cookies, shared_by_gates);
 }
 
