@@ -443,7 +443,8 @@ static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_
 	switch (outcome.act) {
 	case HS_DROP:
 		if (outcome.reason == REASON_bad_ack && side == HS_FROM_CLIENT && rule &&
-			(in->lane == LANE_PROOFS || engine_is_half_open(from)) &&
+			(in->lane == LANE_PROOFS ||
+				(in->lane == LANE_HANDSHAKES && engine_is_half_open(from))) &&
 			engine_prove_instead(e, rule, now_us, out))
 			return;
 		engine_refuse(e, rule, outcome.reason, CAUSE_NONE, &f->tuple, out);

@@ -162,7 +162,8 @@ void engine_prove(
 void engine_give_up(struct engine *e, uint32_t number);
 /*
  * Likewise, of an ACK that does not fit the half-open flow there is, which the server's answer to
- * the SYN of an earlier process made, or that only the kernel knows of. False: it carries none, and nothing was done.
+ * the SYN of an earlier process made, or that only the kernel knows of. False: it carries none, and
+ * nothing was done.
  */
 bool engine_prove_instead(
 	struct engine *e, const struct policy_rule *rule, uint64_t now_us, struct decision *out);

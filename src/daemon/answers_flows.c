@@ -58,8 +58,9 @@ static void walk_marked(void *arg, const struct tuple *t, bool live)
 		.offloaded = true,
 	};
 
-	/* What is inspected in full is in an engine too. */
-	if (!live || (rule && rule->inspect == INSPECT_FULL))
+	/* What is inspected in full is in an engine too. Whoever is blocked can't close what he was
+	 * closing. */
+	if ((!live && !walk->clients) || (rule && rule->inspect == INSPECT_FULL))
 		return;
 	if (filter_match(walk->filter, &flow, rule ? rule->name : NULL))
 		walk->take(walk, &flow, rule ? rule->name : NULL);

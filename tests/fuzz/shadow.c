@@ -217,7 +217,7 @@ void shadow_proven(struct shadow *s, unsigned tuple, enum hs_side side, enum eng
 		(before->state == HS_OPENING && before->client_isn == h->client_isn))
 		return;
 	shadow_require(side == HS_FROM_CLIENT);
-	shadow_require(lane == LANE_PROOFS || before->state == HS_OPENING);
+	shadow_require(lane != LANE_ADMITTED || before->state == HS_OPENING);
 	shadow_require((seg->flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK);
 	shadow_require(seg->ack == h->server_isn + 1);
 	shadow_require(seg->seq == h->client_isn + 1 || seg->seq == h->client_isn);

@@ -23,6 +23,7 @@ core_tests = \
 	tests/unit/test_engine_rules \
 	tests/unit/test_engine_cookies \
 	tests/unit/test_engine_openings \
+	tests/unit/test_engine_restarts \
 	tests/unit/test_engine_evidence \
 	tests/unit/test_engine_pressure
 check_PROGRAMS += $(core_tests)
@@ -91,6 +92,10 @@ tests_unit_test_engine_cookies_LDADD = tests/unit/libscenario.a src/core/libackc
 tests_unit_test_engine_openings_SOURCES = tests/unit/test_engine_openings.c tests/unit/cookie_rows.h
 tests_unit_test_engine_openings_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_openings_LDADD = tests/unit/libscenario.a src/core/libackcore.a $(CMOCKA_LIBS)
+
+tests_unit_test_engine_restarts_SOURCES = tests/unit/test_engine_restarts.c tests/unit/cookie_rows.h
+tests_unit_test_engine_restarts_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_restarts_LDADD = tests/unit/libscenario.a src/core/libackcore.a $(CMOCKA_LIBS)
 
 tests_unit_test_engine_evidence_SOURCES = tests/unit/test_engine_evidence.c tests/unit/cookie_rows.h
 tests_unit_test_engine_evidence_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
