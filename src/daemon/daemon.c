@@ -308,8 +308,14 @@ static bool open_all(struct daemon *d, char *why, size_t why_size)
 
 static bool drop_privileges(struct daemon *d, char *why, size_t why_size)
 {
-	const char *const owned[] = {d->config->daemon.state_dir, d->config->daemon.control, NULL};
+	const char *folder = d->config->daemon.state_dir;
+	char secret[sizeof(d->config->daemon.state_dir) + sizeof("/cookie.secret")];
+	char learned[sizeof(secret)];
+	/* systemd gives the folder, and what is in it, back to root before each start. */
+	const char *const owned[] = {secret, learned, folder, d->config->daemon.control, NULL};
 
+	snprintf(secret, sizeof(secret), "%s/cookie.secret", folder);
+	snprintf(learned, sizeof(learned), "%s/learned", folder);
 	return privileges_drop(d->config->daemon.user, owned, why, why_size);
 }
 
