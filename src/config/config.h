@@ -6,6 +6,7 @@
 #ifndef ACKGATE_CONFIG_CONFIG_H
 #define ACKGATE_CONFIG_CONFIG_H
 
+#include "config/splicing.h"
 #include "core/policy.h"
 
 #include <stdbool.h>
@@ -45,12 +46,14 @@ struct config {
 		enum config_log_level log_level;
 		bool enforce;
 		char state_dir[192];
+		uint64_t drain_us; /* how long a stop waits for spliced connections */
 	} daemon;
 	struct {
 		enum config_manage manage;
 		uint16_t queue; /* numbers queue .. queue + LANES * workers - 1 are ours */
 		uint32_t queue_length;
-		uint32_t mark; /* exactly one bit */
+		uint32_t mark;        /* exactly one bit */
+		uint32_t tproxy_mark; /* exactly one bit, another one */
 		bool fail_open;
 		bool adopt;
 		uint64_t adopt_window_us;
@@ -77,6 +80,10 @@ struct config {
 	/* What the engine and the kernel's rules work from. Each rule's `enforce` already has
 	 * [daemon] enforce in it. */
 	struct policy policy;
+
+	const struct config_splice *splices; /* by the position of their rule in policy.rules */
+	const struct config_backend *backends;
+	size_t backend_count;
 
 	const char *file; /* the main file's path, for messages */
 	void *storage;    /* owns all of the above */

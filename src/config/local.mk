@@ -13,6 +13,7 @@ src_config_libackconfig_a_SOURCES = \
 	src/config/rows.c \
 	src/config/sources.c \
 	src/config/spelling.c src/config/spelling.h \
+	src/config/splicing.h \
 	src/config/validate.c \
 	src/config/values.c src/config/values.h
 src_config_libackconfig_a_CFLAGS = $(AM_CFLAGS) $(INIH_CFLAGS)

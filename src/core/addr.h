@@ -19,6 +19,13 @@ struct addr_range {
 	struct addr last;
 };
 
+/* An address and a port in host order. As a place to listen at, the family's unspecified address
+ * stands for all of this host's. */
+struct endpoint {
+	struct addr addr;
+	uint16_t port;
+};
+
 /* One connection as the gate's hooks see it: the server's address is the one after DNAT. Ports in
  * host order. */
 struct tuple {
