@@ -352,12 +352,13 @@ out:
 	return NULL;
 }
 
-void control_close(struct control *c)
+bool control_close(struct control *c)
 {
 	struct client *cl, *next;
+	bool removed = true;
 
 	if (c == NULL)
-		return;
+		return true;
 	for (cl = TAILQ_FIRST(&c->clients); cl != NULL; cl = next) {
 		next = TAILQ_NEXT(cl, link);
 		client_close(cl);
@@ -367,6 +368,7 @@ void control_close(struct control *c)
 	if (c->accept_again != NULL)
 		event_free(c->accept_again);
 	if (c->address.sun_path[0] != '\0')
-		unlink(c->address.sun_path);
+		removed = unlink(c->address.sun_path) == 0 || errno == ENOENT;
 	free(c);
+	return removed;
 }

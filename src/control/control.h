@@ -72,7 +72,10 @@ struct control_ops {
  */
 struct control *control_open(struct event_base *base, const char *path,
 	const struct control_ops *ops, void *arg, char *why, size_t why_size);
-/* Closes all clients and removes the socket file, as far as the process still may. NULL is fine. */
-void control_close(struct control *c);
+/*
+ * Closes all clients and removes the socket file. NULL is fine. False if the file stays: the folder
+ * is another user's.
+ */
+bool control_close(struct control *c);
 
 #endif

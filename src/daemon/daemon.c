@@ -300,7 +300,6 @@ static bool open_all(struct daemon *d, char *why, size_t why_size)
 		snprintf(why, why_size, "can't make an event loop");
 		return false;
 	}
-	make_folder_of(d->config->daemon.control);
 	d->control =
 		control_open(d->base, d->config->daemon.control, &answers_ops, d, why, why_size);
 	return d->control != NULL;
@@ -439,11 +438,20 @@ static void take_rules_away(struct daemon *d)
 	cookies_stop(d);
 }
 
+/* systemd keeps the folder root's, and so is one that we made. */
+static void close_control(struct daemon *d)
+{
+	char why[WHY];
+
+	if (!control_close(d->control) && !helper_remove_socket(d->helper, why, sizeof(why)))
+		log_warning("%s stays: %s", d->config->daemon.control, why);
+}
+
 static void close_all(struct daemon *d)
 {
 	upkeep_stop(d);
 	take_rules_away(d);
-	control_close(d->control);
+	close_control(d);
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_close(d->workers[i]);
 	for (int i = 0; i < DAEMON_SIGNALS; i++)
@@ -486,8 +494,10 @@ int daemon_run(const struct cmdline *options)
 	if (!d.config)
 		return EXIT_CONFIG;
 	d.loaded_at = time(NULL);
-	if (privileges_enough(why, sizeof(why)))
-		d.helper = helper_start(options->file, why, sizeof(why));
+	if (privileges_enough(why, sizeof(why))) {
+		make_folder_of(d.config->daemon.control);
+		d.helper = helper_start(options->file, d.config->daemon.control, why, sizeof(why));
+	}
 	log_open(d.config->daemon.log,
 		options->has_level ? options->level : d.config->daemon.log_level);
 	if (!d.helper || !start(&d, why, sizeof(why))) {

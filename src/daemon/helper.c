@@ -8,11 +8,12 @@
  *	EXEC         input, argv[0], argv[1] ...	->  exit status, output
  *	READ_CONFIG					->  0, name, text, name, text ...
  *							or -1, fault, fault ...
+ *	REMOVE_SOCKET					->  0 or -1, what is wrong
  *
  * The daemon faces the network, so the child trusts it no further than that: programs and arguments
- * are those of program_allowed, the configuration's path was fixed before the fork, a frame that is
- * wrong ends the child. It keeps the capabilities that iptables needs and reading others' files,
- * and no other.
+ * are those of program_allowed, the configuration's path and the socket's folder and name were
+ * fixed before the fork, a frame that is wrong ends the child. It keeps the capabilities that
+ * iptables needs and reading others' files, and no other.
  *
  * It ends when its socket does, or with its parent, and ignores the signals that a terminal or a
  * service manager sends to all processes alike: the daemon still needs it then, to take the rules
@@ -25,19 +26,22 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
 	REQUEST_EXEC = 1,
-	REQUEST_READ_CONFIG
+	REQUEST_READ_CONFIG,
+	REQUEST_REMOVE_SOCKET
 };
 
 enum {
@@ -49,6 +53,14 @@ enum {
 struct helper {
 	pid_t pid;
 	int fd; /* -1: it is gone */
+};
+
+/* What the child was given before the fork. The folder is open, so that no path is followed twice:
+ * -1 if it could not be. */
+struct charge {
+	const char *config_file;
+	int folder;
+	const char *socket;
 };
 
 static bool answer_words(int fd, int32_t kind, const char *words)
@@ -103,12 +115,27 @@ static bool answer_config(int fd, const char *file)
 	return sent;
 }
 
-static bool answer(int fd, const struct frame *f, const char *config_file)
+static bool answer_socket(int fd, const struct charge *charge)
+{
+	struct stat st;
+
+	if (fstatat(charge->folder, charge->socket, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (!S_ISSOCK(st.st_mode))
+			return answer_words(fd, -1, "it is no socket");
+		if (unlinkat(charge->folder, charge->socket, 0) == 0)
+			return answer_words(fd, 0, "");
+	}
+	return errno == ENOENT ? answer_words(fd, 0, "") : answer_words(fd, -1, strerror(errno));
+}
+
+static bool answer(int fd, const struct frame *f, const struct charge *charge)
 {
 	if (f->kind == REQUEST_EXEC)
 		return answer_exec(fd, f);
 	if (f->kind == REQUEST_READ_CONFIG)
-		return answer_config(fd, config_file);
+		return answer_config(fd, charge->config_file);
+	if (f->kind == REQUEST_REMOVE_SOCKET)
+		return answer_socket(fd, charge);
 	return false;
 }
 
@@ -130,7 +157,7 @@ static void keep_few_capabilities(void)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-_Noreturn static void serve(int fd, pid_t parent, const char *config_file)
+_Noreturn static void serve(int fd, pid_t parent, const struct charge *charge)
 {
 	struct frame f;
 
@@ -145,7 +172,7 @@ _Noreturn static void serve(int fd, pid_t parent, const char *config_file)
 	signal(SIGPIPE, SIG_IGN);
 	keep_few_capabilities();
 	while (frame_receive(fd, &f)) {
-		bool answered = answer(fd, &f, config_file);
+		bool answered = answer(fd, &f, charge);
 		frame_free(&f);
 		if (!answered)
 			break;
@@ -153,9 +180,25 @@ _Noreturn static void serve(int fd, pid_t parent, const char *config_file)
 	_exit(0);
 }
 
-struct helper *helper_start(const char *config_file, char *why, size_t why_size)
+static struct charge charge_of(const char *config_file, const char *control)
+{
+	struct charge charge = {.config_file = config_file, .folder = -1};
+	const char *slash = strrchr(control, '/');
+	char *folder = strndup(control, slash == NULL ? 0 : (size_t)(slash + 1 - control));
+
+	charge.socket = slash == NULL ? control : slash + 1;
+	if (folder != NULL)
+		charge.folder =
+			open(slash == NULL ? "." : folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	free(folder);
+	return charge;
+}
+
+struct helper *helper_start(
+	const char *config_file, const char *control, char *why, size_t why_size)
 {
 	const struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT_S};
+	const struct charge charge = charge_of(config_file, control);
 	struct helper *h = malloc(sizeof(*h));
 	pid_t parent = getpid();
 	int fds[2] = {-1, -1};
@@ -168,9 +211,11 @@ struct helper *helper_start(const char *config_file, char *why, size_t why_size)
 		goto failed;
 	if (h->pid == 0) {
 		close(fds[0]);
-		serve(fds[1], parent, config_file);
+		serve(fds[1], parent, &charge);
 	}
 	close(fds[1]);
+	if (charge.folder >= 0)
+		close(charge.folder);
 	setsockopt(h->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	return h;
 
@@ -180,6 +225,8 @@ failed:
 		close(fds[0]);
 		close(fds[1]);
 	}
+	if (charge.folder >= 0)
+		close(charge.folder);
 	free(h);
 	return NULL;
 }
@@ -313,4 +360,18 @@ struct config_source *helper_read_config(
 		append_error(errors, "no memory to read the configuration");
 	frame_free(&f);
 	return sources;
+}
+
+bool helper_remove_socket(struct helper *h, char *why, size_t why_size)
+{
+	struct frame f;
+
+	if (h == NULL || !ask(h, REQUEST_REMOVE_SOCKET, NULL, 0, &f)) {
+		snprintf(why, why_size, "the helper process is gone");
+		return false;
+	}
+	bool removed = f.kind == 0;
+	snprintf(why, why_size, "%s", f.count > 0 ? f.parts[0].bytes : "");
+	frame_free(&f);
+	return removed;
 }

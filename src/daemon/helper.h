@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The helper: a small process that stays root when the daemon no longer is, for the two things that
- * need it. It runs the iptables programs, and reads the configuration files named when it was
- * started. See helper.c for what it refuses.
+ * The helper: a small process that stays root when the daemon no longer is, for the three things
+ * that need it. It runs the iptables programs, reads the configuration files named when it was
+ * started, and removes the control socket from a folder that is root's. See helper.c for what it
+ * refuses.
  *
  * To be started before anything else is open and before threads; to be used by one thread. Calls
  * wait for the answer, 40 s at most.
@@ -14,8 +15,9 @@
 
 struct helper;
 
-/* NULL with a sentence in `why`. */
-struct helper *helper_start(const char *config_file, char *why, size_t why_size);
+/* `control` is the control socket's path, whose folder is there. NULL with a sentence in `why`. */
+struct helper *helper_start(
+	const char *config_file, const char *control, char *why, size_t why_size);
 /* The helper sees the end of its socket and exits; waits for that. NULL is fine. */
 void helper_stop(struct helper *h);
 
@@ -33,5 +35,11 @@ int helper_exec(void *arg, const char *const argv[], const char *input, char **o
 struct config_source *helper_read_config(
 	struct helper *h, size_t *count, struct config_errors *errors);
 void helper_free_sources(struct config_source *sources, size_t count);
+
+/*
+ * Removes the file at the path given to helper_start, if it is a socket, from the folder that was
+ * there then. True as well if there is none; false with the reason in `why`.
+ */
+bool helper_remove_socket(struct helper *h, char *why, size_t why_size);
 
 #endif

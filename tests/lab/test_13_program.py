@@ -172,6 +172,7 @@ def test_sigint_ends_it_well(gate):
     process, gate.process = gate.process, None
     process.send_signal(signal.SIGINT)
     assert process.wait(10) == 0
+    assert not os.path.exists(gate.control), "a folder of root's, and the daemon is not root"
     assert "ackgate" not in gate.namespace.run("iptables-save").stdout.lower()
 
 

@@ -454,7 +454,7 @@ static void a_stale_socket_is_replaced(void **state)
 	close(fd);
 	struct control *c = control_open(base, address.sun_path, &ops, &fake, why, sizeof(why));
 	assert_non_null(c);
-	control_close(c);
+	assert_true(control_close(c));
 	assert_int_equal(access(address.sun_path, F_OK), -1);
 }
 

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -136,13 +137,18 @@ static void wrong_frames_are_refused(void **state)
 	}
 }
 
-static struct helper *start_helper(const char *config_file)
+static struct helper *start_helper_of(const char *config_file, const char *control)
 {
 	char why[256];
-	struct helper *h = helper_start(config_file, why, sizeof(why));
+	struct helper *h = helper_start(config_file, control, why, sizeof(why));
 
 	assert_non_null(h);
 	return h;
+}
+
+static struct helper *start_helper(const char *config_file)
+{
+	return start_helper_of(config_file, "/nowhere.sock");
 }
 
 static void the_helper_refuses_other_programs(void **state)
@@ -200,6 +206,51 @@ static void the_helper_reads_the_configuration(void **state)
 	helper_free_sources(sources, count);
 	helper_stop(h);
 	unlink(file);
+	rmdir(directory);
+}
+
+static void make_socket(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	close(fd);
+}
+
+/* The one socket, and in the folder that was there at the start: a link in its place leads nowhere.
+ */
+static void the_helper_removes_the_control_socket(void **state)
+{
+	char directory[] = "/tmp/test_privileges.XXXXXX", path[64], folder[64], moved[64], why[128];
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	snprintf(folder, sizeof(folder), "%s/run", directory);
+	snprintf(moved, sizeof(moved), "%s/moved", directory);
+	snprintf(path, sizeof(path), "%s/run/control.sock", directory);
+	assert_int_equal(mkdir(folder, 0755), 0);
+	struct helper *h = start_helper_of("/nowhere.ini", path);
+	assert_true(helper_remove_socket(h, why, sizeof(why)));
+
+	make_socket(path);
+	assert_true(helper_remove_socket(h, why, sizeof(why)));
+	assert_int_equal(access(path, F_OK), -1);
+	write_file(path, "a file");
+	assert_false(helper_remove_socket(h, why, sizeof(why)));
+	assert_string_equal(why, "it is no socket");
+	assert_int_equal(unlink(path), 0);
+
+	assert_int_equal(rename(folder, moved), 0);
+	assert_int_equal(mkdir(folder, 0755), 0);
+	make_socket(path);
+	assert_true(helper_remove_socket(h, why, sizeof(why)));
+	assert_int_equal(unlink(path), 0);
+	helper_stop(h);
+	assert_false(helper_remove_socket(NULL, why, sizeof(why)));
+	rmdir(folder);
+	rmdir(moved);
 	rmdir(directory);
 }
 
@@ -394,6 +445,7 @@ int main(void)
 		cmocka_unit_test(wrong_frames_are_refused),
 		cmocka_unit_test(the_helper_refuses_other_programs),
 		cmocka_unit_test(the_helper_reads_the_configuration),
+		cmocka_unit_test(the_helper_removes_the_control_socket),
 		cmocka_unit_test(the_helper_outlives_signals_but_not_its_daemon),
 		cmocka_unit_test(too_much_is_refused_and_harmless),
 		cmocka_unit_test(an_unknown_user_is_named),
