@@ -111,6 +111,8 @@ struct config_errors {
 struct config *config_parse(const struct config_source *sources, size_t count,
 	const struct config *previous, struct config_errors *errors);
 void config_free(struct config *c);
+/* Appends a copy of the text; false without memory. */
+bool config_errors_add(struct config_errors *errors, const char *text);
 void config_errors_free(struct config_errors *errors);
 
 /*

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool faults_grow(struct faults *f)
 {
@@ -60,19 +61,31 @@ static int faults_compare(const void *a, const void *b)
 	return x->order < y->order ? -1 : x->order > y->order;
 }
 
-static bool errors_add(
-	struct config_errors *errors, const struct config_source *source, const struct fault *f)
+bool config_errors_add(struct config_errors *errors, const char *text)
 {
 	char **list = realloc(errors->list, (errors->count + 1) * sizeof(*list));
-	char *line;
 
 	if (list == NULL)
 		return false;
 	errors->list = list;
+	list[errors->count] = strdup(text);
+	if (list[errors->count] == NULL)
+		return false;
+	errors->count++;
+	return true;
+}
+
+static bool errors_add(
+	struct config_errors *errors, const struct config_source *source, const struct fault *f)
+{
+	char *line;
+	bool added;
+
 	if (asprintf(&line, "%s:%u: %s", source->name, f->at.line, f->text) < 0)
 		return false;
-	errors->list[errors->count++] = line;
-	return true;
+	added = config_errors_add(errors, line);
+	free(line);
+	return added;
 }
 
 static char no_memory[] = "out of memory; nothing is wrong with the file as far as it was read";

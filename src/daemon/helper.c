@@ -288,20 +288,6 @@ int helper_exec(void *arg, const char *const argv[], const char *input, char **o
 	return status;
 }
 
-static bool append_error(struct config_errors *errors, const char *text)
-{
-	char **list = realloc(errors->list, (errors->count + 1) * sizeof(*list));
-
-	if (list == NULL)
-		return false;
-	errors->list = list;
-	list[errors->count] = strdup(text);
-	if (list[errors->count] == NULL)
-		return false;
-	errors->count++;
-	return true;
-}
-
 /* A copy of a part, its NUL included. */
 static char *copy_part(const struct frame_part *part)
 {
@@ -347,7 +333,7 @@ struct config_source *helper_read_config(
 	struct frame f;
 
 	if (!ask(h, REQUEST_READ_CONFIG, NULL, 0, &f)) {
-		append_error(
+		config_errors_add(
 			errors, "the helper process that reads the configuration is gone: restart");
 		return NULL;
 	}
@@ -355,9 +341,9 @@ struct config_source *helper_read_config(
 		sources = copy_sources(&f, count);
 	else
 		for (size_t i = 0; i < f.count; i++)
-			append_error(errors, f.parts[i].bytes);
+			config_errors_add(errors, f.parts[i].bytes);
 	if (sources == NULL && errors->count == 0)
-		append_error(errors, "no memory to read the configuration");
+		config_errors_add(errors, "no memory to read the configuration");
 	frame_free(&f);
 	return sources;
 }
