@@ -83,24 +83,63 @@ void config_derive(struct config *c)
 	c->policy.cookies_shared = c->cookies.secret_file[0] != '\0';
 }
 
+static const struct config_backend *config_backend_named(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->backend_count; i++) {
+		if (strcmp(c->backends[i].name, name) == 0)
+			return &c->backends[i];
+	}
+	return NULL;
+}
+
+static bool config_take_backends(struct config *c, const struct draft *d)
+{
+	struct config_backend *backends =
+		arena_alloc(d->arena, d->backends.count, sizeof(*backends));
+
+	if (backends == NULL)
+		return false;
+	for (size_t i = 0; i < d->backends.count; i++)
+		backends[i] = d->backends.list[i]->backend;
+	c->backends = backends;
+	c->backend_count = d->backends.count;
+	return true;
+}
+
+/* Needs the backends. */
+static bool config_take_rules(
+	struct config *c, const struct draft *d, const struct config *previous)
+{
+	size_t count = d->rules.count;
+	struct policy_rule *rules = arena_alloc(d->arena, count, sizeof(*rules));
+	struct config_splice *splices = arena_alloc(d->arena, count, sizeof(*splices));
+
+	if (rules == NULL || splices == NULL)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		rules[i] = d->rules.list[i]->rule.rule;
+		rules[i].enforce = rules[i].enforce && c->daemon.enforce;
+		c->policy.by_interface |= rules[i].interface_count > 0;
+		splices[i] = d->rules.list[i]->rule.splice;
+		if (splices[i].backend != NULL)
+			splices[i].found = config_backend_named(c, splices[i].backend);
+	}
+	config_give_slots(rules, count, previous != NULL ? &previous->policy : NULL);
+	c->policy.rules = rules;
+	c->policy.rule_count = count;
+	c->splices = splices;
+	return true;
+}
+
 /* From a draft without faults. */
 static struct config *config_finish(
 	const struct draft *d, const char *file, const struct config *previous)
 {
-	struct policy_rule *rules = arena_alloc(d->arena, d->rule_count, sizeof(*rules));
 	struct config *c = d->config;
 
 	c->file = arena_strdup(d->arena, file);
-	if (rules == NULL || c->file == NULL)
+	if (c->file == NULL || !config_take_backends(c, d) || !config_take_rules(c, d, previous))
 		return NULL;
-	for (size_t i = 0; i < d->rule_count; i++) {
-		rules[i] = d->rules[i]->rule;
-		rules[i].enforce = rules[i].enforce && c->daemon.enforce;
-		c->policy.by_interface |= rules[i].interface_count > 0;
-	}
-	config_give_slots(rules, d->rule_count, previous != NULL ? &previous->policy : NULL);
-	c->policy.rules = rules;
-	c->policy.rule_count = d->rule_count;
 	config_derive(c);
 	c->storage = d->arena;
 	return c;

@@ -17,8 +17,7 @@ static void draft_unknown_section(struct draft *d, struct place at, const char *
 	struct spelling near = {.word = kind};
 
 	for (enum section s = 0; s < SECTION_COUNT; s++) {
-		if (!section_rows[s].later)
-			spelling_consider(&near, section_rows[s].name);
+		spelling_consider(&near, section_rows[s].name);
 	}
 	if (near.nearest != NULL)
 		faults_add(d->faults, at, "unknown section %s; did you mean [%s]?", d->title,
@@ -26,56 +25,70 @@ static void draft_unknown_section(struct draft *d, struct place at, const char *
 	else
 		faults_add(d->faults, at,
 			"unknown section %s; there are [daemon], [netfilter], [limits], [cookies], "
-			"[timeouts] and [rule NAME]",
+			"[timeouts], [rule NAME] and [backend NAME]",
 			d->title);
 }
 
-static bool draft_rule_name_good(const char *name)
+static const struct draft_named *draft_twin(const struct draft_list *l, const char *name)
 {
-	static const char allowed[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
-
-	return strlen(name) <= DRAFT_RULE_NAME_MAX && name[strspn(name, allowed)] == '\0';
-}
-
-static struct draft_rule *draft_rule_named(const struct draft *d, const char *name)
-{
-	for (size_t i = 0; i < d->rule_count; i++) {
-		if (strcmp(d->rules[i]->rule.name, name) == 0)
-			return d->rules[i];
+	for (size_t i = 0; i < l->count; i++) {
+		if (strcmp(l->list[i]->name, name) == 0)
+			return l->list[i];
 	}
 	return NULL;
 }
 
-/* Even a rule with a bad name gets a draft, so that its keys are looked at; it is kept only if it
- * is good so far. */
-static void draft_open_rule(struct draft *d, struct place at, const char *name)
+static struct draft_named *draft_new(
+	struct draft *d, struct place at, enum section section, const char *name)
 {
-	struct draft_rule *rule = arena_alloc(d->arena, 1, sizeof(*rule));
-	const struct draft_rule *twin = draft_rule_named(d, name);
+	struct draft_named *n = arena_alloc(d->arena, 1, sizeof(*n));
+	void *base = n == NULL ? NULL : section == SECTION_RULE ? (void *)&n->rule : &n->backend;
 
-	if (rule == NULL || (rule->rule.name = arena_strdup(d->arena, name)) == NULL ||
-		!option_defaults(SECTION_RULE, &rule->rule, d->arena)) {
+	if (n == NULL || (n->name = arena_strdup(d->arena, name)) == NULL ||
+		!option_defaults(section, base, d->arena))
+		return NULL;
+	n->at = at;
+	if (section == SECTION_RULE)
+		n->rule.rule.name = n->name;
+	else
+		n->backend.name = n->name;
+	return n;
+}
+
+/* Even a rule or backend with a bad name gets a draft, so that its keys are looked at; it is kept
+ * only if it is good so far. */
+static void draft_open_named(
+	struct draft *d, struct place at, enum section section, const char *name)
+{
+	struct draft_list *l = section == SECTION_RULE ? &d->rules : &d->backends;
+	size_t most = section == SECTION_RULE ? POLICY_RULES_MAX : DRAFT_BACKENDS_MAX;
+	const char *kind = section_rows[section].name;
+	const struct draft_named *twin = draft_twin(l, name);
+	struct draft_named *n = draft_new(d, at, section, name);
+
+	if (n == NULL) {
 		d->faults->lost = true;
 		return;
 	}
-	rule->at = at;
-	d->section = SECTION_RULE;
-	d->rule = rule;
-	if (!draft_rule_name_good(name))
+	d->section = section;
+	d->named = n;
+	if (!option_name_good(name))
 		faults_add(d->faults, at,
-			"%s is no name for a rule; give at most %d letters, digits, - and _",
-			d->title, DRAFT_RULE_NAME_MAX);
+			"%s is no name for a %s; give at most %d letters, digits, - and _",
+			d->title, kind, OPTION_NAME_MAX);
+	else if (section == SECTION_BACKEND && strcmp(name, "original") == 0)
+		faults_add(d->faults, at,
+			"%s has a name that means the client's own destination; give another",
+			d->title);
 	else if (twin != NULL)
 		faults_add(d->faults, at,
-			"%s stands twice, first in %s:%" PRIu32
-			"; give each rule a name of its own",
-			d->title, draft_file(d, twin->at), twin->at.line);
-	else if (d->rule_count == POLICY_RULES_MAX)
-		faults_add(d->faults, at, "%s is one rule too many; at most %d fit", d->title,
-			POLICY_RULES_MAX);
+			"%s stands twice, first in %s:%" PRIu32 "; give each %s a name of its own",
+			d->title, draft_file(d, twin->at), twin->at.line, kind);
+	else if (l->count == most)
+		faults_add(d->faults, at, "%s is one %s too many; at most %zu fit", d->title, kind,
+			most);
 	else
-		d->rules[d->rule_count++] = rule;
+		l->list[l->count++] = n;
 }
 
 /* A section that one file leaves empty, as the shipped one does, another file may fill. */
@@ -98,15 +111,12 @@ static void draft_section(void *arg, struct place at, const char *kind, const ch
 	enum section section = section_find(kind);
 
 	d->section = SECTION_COUNT;
-	d->rule = NULL;
+	d->named = NULL;
 	snprintf(d->title, sizeof(d->title), name != NULL ? "[%s %s]" : "[%s]", kind, name);
 	if (*kind == '\0')
 		return;
 	if (section == SECTION_COUNT) {
 		draft_unknown_section(d, at, kind);
-	} else if (section_rows[section].later) {
-		d->section = section;
-		faults_add(d->faults, at, "%s is not in this version; leave it out", d->title);
 	} else if (section_rows[section].named && name == NULL) {
 		faults_add(d->faults, at, "%s has no name; write [%s NAME]", d->title, kind);
 	} else if (!section_rows[section].named && name != NULL) {
@@ -114,7 +124,7 @@ static void draft_section(void *arg, struct place at, const char *kind, const ch
 			"%s has a name, but there is one such section only; write [%s]", d->title,
 			kind);
 	} else if (section_rows[section].named) {
-		draft_open_rule(d, at, name);
+		draft_open_named(d, at, section, name);
 	} else {
 		draft_open_single(d, at, section);
 	}
@@ -171,9 +181,11 @@ static bool draft_key_given_twice(
 /* Whether the key is good so far that its value counts. */
 static bool draft_take(struct draft *d, struct place at, const struct option *o, const char *value)
 {
-	struct draft_key *given = &(d->rule != NULL ? d->rule->keys : d->keys)[option_index(o)];
+	struct draft_key *given = &(d->named != NULL ? d->named->keys : d->keys)[option_index(o)];
 	struct draft_complaint complaint = {.draft = d, .at = at};
-	void *base = d->rule != NULL ? (void *)&d->rule->rule : (void *)d->config;
+	void *base = d->section == SECTION_RULE      ? (void *)&d->named->rule
+		     : d->section == SECTION_BACKEND ? (void *)&d->named->backend
+						     : (void *)d->config;
 
 	if (draft_key_given_twice(d, at, o, given))
 		return false;
@@ -199,12 +211,10 @@ static void draft_key(void *arg, struct place at, const char *key, const char *v
 	o = option_find(d->section, key);
 	if (o == NULL)
 		draft_unknown_key(d, at, key);
-	else if (section_rows[d->section].later)
-		return; /* the section as a whole was refused */
 	else
 		good = draft_take(d, at, o, value);
-	if (!good && d->rule != NULL)
-		d->rule->faulty = true;
+	if (!good && d->named != NULL)
+		d->named->faulty = true;
 }
 
 bool draft_begin(struct draft *d, struct faults *faults)
@@ -214,8 +224,9 @@ bool draft_begin(struct draft *d, struct faults *faults)
 	if (d->arena == NULL)
 		return false;
 	d->config = arena_alloc(d->arena, 1, sizeof(*d->config));
-	d->rules = arena_alloc(d->arena, POLICY_RULES_MAX, sizeof(*d->rules));
-	if (d->config == NULL || d->rules == NULL)
+	d->rules.list = arena_alloc(d->arena, POLICY_RULES_MAX, sizeof(*d->rules.list));
+	d->backends.list = arena_alloc(d->arena, DRAFT_BACKENDS_MAX, sizeof(*d->backends.list));
+	if (d->config == NULL || d->rules.list == NULL || d->backends.list == NULL)
 		return false;
 	for (enum section s = 0; s < SECTION_COUNT; s++) {
 		if (!section_rows[s].named && !option_defaults(s, d->config, d->arena))
@@ -229,6 +240,6 @@ void draft_read(struct draft *d, uint32_t index)
 	static const struct ini_visitor visitor = {.section = draft_section, .key = draft_key};
 
 	d->section = SECTION_COUNT;
-	d->rule = NULL;
+	d->named = NULL;
 	ini_walk(d->faults, index, &visitor, d);
 }

@@ -8,7 +8,7 @@
 #include "config/options.h"
 
 enum {
-	DRAFT_RULE_NAME_MAX = 31,
+	DRAFT_BACKENDS_MAX = 256,
 };
 
 struct draft_key {
@@ -21,11 +21,21 @@ struct draft_section {
 	bool has_keys;
 };
 
-struct draft_rule {
-	struct policy_rule rule;
+/* A [rule NAME] or [backend NAME]. */
+struct draft_named {
+	const char *name;
 	struct place at;
 	bool faulty; /* not all of it is known, so how it relates to others isn't either */
 	struct draft_key keys[OPTION_ROWS_MAX];
+	union {
+		struct config_rule rule;
+		struct config_backend backend;
+	};
+};
+
+struct draft_list {
+	struct draft_named **list; /* with room for as many as there may be */
+	size_t count;
 };
 
 struct draft {
@@ -34,13 +44,13 @@ struct draft {
 	struct faults *faults;
 	struct draft_section sections[SECTION_COUNT]; /* those that may stand only once */
 	struct draft_key keys[OPTION_ROWS_MAX];
-	struct draft_rule **rules; /* POLICY_RULES_MAX of room */
-	size_t rule_count;
+	struct draft_list rules;
+	struct draft_list backends;
 
 	/* Where the walk through the files is. */
-	enum section section;    /* SECTION_COUNT: in one that is no good */
-	struct draft_rule *rule; /* in a rule */
-	char title[208];         /* "[rule web]"; no line is longer */
+	enum section section;      /* SECTION_COUNT: in one that is no good */
+	struct draft_named *named; /* in a rule or a backend */
+	char title[208];           /* "[rule web]"; no line is longer */
 };
 
 /* A draft in which nothing is given yet. False without memory; the arena, if any, is the caller's
@@ -52,6 +62,12 @@ void draft_read(struct draft *d, uint32_t index);
 
 /* Adds the faults that no single value has. */
 void validate(const struct draft *d);
+
+/* Likewise of splice rules and backends. */
+void splicing_validate(const struct draft *d);
+
+/* Whether a rule can match clients of a family. */
+bool splicing_takes_family(const struct config_rule *r, bool v4);
 
 /* Fills in what the policy takes from other members. */
 void config_derive(struct config *c);

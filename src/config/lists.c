@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config/lists.h"
 
+#include "config/servers.h"
 #include "config/values.h"
 
 #include <stdlib.h>
@@ -8,15 +9,18 @@
 
 struct list_type {
 	size_t item_size;
-	const char *(*parse)(const char *text, void *out);
-	int (*compare)(const void *a, const void *b);
+	size_t most;
+	const char *(*parse)(const char *text, struct arena *arena, void *out);
+	int (*compare)(const void *a, const void *b); /* NULL: the order given stays */
 	/* If the later of two sorted items shares something with the earlier, the earlier takes it
 	 * in. */
 	bool (*join)(void *into, const void *item);
+	bool (*same)(const void *a, const void *b); /* where none may stand twice */
 };
 
-static const char *addrs_parse(const char *text, void *out)
+static const char *addrs_parse(const char *text, struct arena *arena, void *out)
 {
+	(void)arena;
 	return value_parse_addrs(text, out);
 }
 
@@ -42,8 +46,9 @@ static bool addrs_join(void *into, const void *item)
 	return true;
 }
 
-static const char *ports_parse(const char *text, void *out)
+static const char *ports_parse(const char *text, struct arena *arena, void *out)
 {
+	(void)arena;
 	return value_parse_ports(text, out);
 }
 
@@ -66,8 +71,9 @@ static bool ports_join(void *into, const void *item)
 	return true;
 }
 
-static const char *interfaces_parse(const char *text, void *out)
+static const char *interfaces_parse(const char *text, struct arena *arena, void *out)
 {
+	(void)arena;
 	return value_parse_interface(text, out);
 }
 
@@ -81,13 +87,59 @@ static bool interfaces_join(void *into, const void *item)
 	return memcmp(into, item, POLICY_IFNAME) == 0;
 }
 
+static const char *endpoints_parse(const char *text, struct arena *arena, void *out)
+{
+	(void)arena;
+	return value_parse_endpoint(text, out);
+}
+
+static int endpoints_compare(const void *a, const void *b)
+{
+	const struct endpoint *x = a, *y = b;
+	bool x4 = addr_is_v4(&x->addr), y4 = addr_is_v4(&y->addr);
+	int order = x4 != y4 ? y4 - x4 : memcmp(x->addr.b, y->addr.b, 16);
+
+	return order != 0 ? order : x->port - y->port;
+}
+
+static bool endpoints_join(void *into, const void *item)
+{
+	return endpoints_compare(into, item) == 0;
+}
+
+static const char *hosts_parse(const char *text, struct arena *arena, void *out)
+{
+	(void)arena;
+	return value_parse_host(text, out);
+}
+
+static const char *servers_parse(const char *text, struct arena *arena, void *out)
+{
+	return server_parse(text, arena, out);
+}
+
+static bool servers_same(const void *a, const void *b)
+{
+	const struct config_server *x = a, *y = b;
+
+	return strcmp(x->name, y->name) == 0;
+}
+
 static const struct list_type *list_type(enum list_kind kind)
 {
 	static const struct list_type types[] = {
-		[LIST_ADDRS] = {sizeof(struct addr_range), addrs_parse, addrs_compare, addrs_join},
-		[LIST_PORTS] = {sizeof(struct port_range), ports_parse, ports_compare, ports_join},
-		[LIST_INTERFACES] = {POLICY_IFNAME, interfaces_parse, interfaces_compare,
-			interfaces_join},
+		[LIST_ADDRS] = {sizeof(struct addr_range), SIZE_MAX, addrs_parse, addrs_compare,
+			addrs_join, NULL},
+		[LIST_PORTS] = {sizeof(struct port_range), SIZE_MAX, ports_parse, ports_compare,
+			ports_join, NULL},
+		[LIST_INTERFACES] = {POLICY_IFNAME, SIZE_MAX, interfaces_parse, interfaces_compare,
+			interfaces_join, NULL},
+		[LIST_ENDPOINTS] = {sizeof(struct endpoint), SIZE_MAX, endpoints_parse,
+			endpoints_compare, endpoints_join, NULL},
+		[LIST_HOSTS] = {sizeof(struct addr_range), SIZE_MAX, hosts_parse, addrs_compare,
+			addrs_join, NULL},
+		[LIST_SERVERS] = {sizeof(struct config_server), BACKEND_SERVERS_MAX, servers_parse,
+			NULL, NULL, servers_same},
 	};
 
 	return &types[kind];
@@ -136,6 +188,8 @@ static size_t list_sort(const struct list_type *type, char *items, size_t count)
 {
 	size_t kept = 1;
 
+	if (type->compare == NULL)
+		return count;
 	qsort(items, count, type->item_size, type->compare);
 	for (size_t i = 1; i < count; i++) {
 		const char *item = items + i * type->item_size;
@@ -146,6 +200,22 @@ static size_t list_sort(const struct list_type *type, char *items, size_t count)
 		kept++;
 	}
 	return kept;
+}
+
+/* The item that comes after `count` good ones; NULL if it is good too. */
+static const char *list_take(const struct list_type *type, const char *text, struct arena *arena,
+	char *items, size_t count)
+{
+	char *item = items + count * type->item_size;
+	const char *wrong = type->parse(text, arena, item);
+
+	if (wrong != NULL)
+		return wrong;
+	for (size_t i = 0; type->same != NULL && i < count; i++) {
+		if (type->same(items + i * type->item_size, item))
+			return "stands twice";
+	}
+	return count == type->most ? "is one too many" : NULL;
 }
 
 bool list_parse(enum list_kind kind, const char *text, struct arena *arena, struct list *out,
@@ -168,7 +238,7 @@ bool list_parse(enum list_kind kind, const char *text, struct arena *arena, stru
 		const char *wrong = item_next(&text, &item);
 
 		if (wrong == NULL)
-			wrong = type->parse(item.text, items + count * type->item_size);
+			wrong = list_take(type, item.text, arena, items, count);
 		if (wrong == NULL) {
 			count++;
 			continue;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Lists by commas, and which lists contain which. Lists of addresses and ports come out sorted and
- * without overlaps. */
+ * without overlaps, those of servers as they were given, each only once. */
 #ifndef ACKGATE_CONFIG_LISTS_H
 #define ACKGATE_CONFIG_LISTS_H
 
@@ -12,17 +12,21 @@
 #include <stdint.h>
 
 enum {
-	LIST_ITEM_MAX = 96, /* bytes; two IPv6 addresses and what may stand between */
+	LIST_ITEM_MAX = 184, /* bytes with the NUL; a printed line holds one and its key */
 };
 
 enum list_kind {
 	LIST_ADDRS,
 	LIST_PORTS,
-	LIST_INTERFACES
+	LIST_INTERFACES,
+	LIST_ENDPOINTS,
+	LIST_HOSTS, /* single addresses */
+	LIST_SERVERS
 };
 
 struct list {
-	const void *items; /* struct addr_range, struct port_range or char[POLICY_IFNAME] */
+	const void *items; /* struct addr_range, port_range, endpoint, config_server or
+			      char[POLICY_IFNAME] */
 	size_t count;
 };
 

@@ -11,9 +11,10 @@ src_config_libackconfig_a_SOURCES = \
 	src/config/option_print.c src/config/option_read.c src/config/options.h \
 	src/config/print.c \
 	src/config/rows.c \
+	src/config/servers.c src/config/servers.h \
 	src/config/sources.c \
 	src/config/spelling.c src/config/spelling.h \
-	src/config/splicing.h \
+	src/config/splicing.c src/config/splicing.h \
 	src/config/validate.c \
 	src/config/values.c src/config/values.h
 src_config_libackconfig_a_CFLAGS = $(AM_CFLAGS) $(INIH_CFLAGS)

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "config/options.h"
+#include "config/servers.h"
 #include "config/values.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-static uint64_t option_load(const struct option *o, const void *base)
+static uint64_t option_load(const void *at, size_t size)
 {
-	const void *at = (const char *)base + o->offset;
 	uint64_t value = 0;
 	uint32_t v32;
 	uint16_t v16;
 	uint8_t v8;
 
-	switch (o->size) {
+	switch (size) {
 	case sizeof(value):
 		memcpy(&value, at, sizeof(value));
 		break;
@@ -57,18 +57,29 @@ void option_print_words(const struct option *o, const char *conjunction, FILE *t
 
 static void option_print_item(const struct option *o, const void *items, size_t i, FILE *to)
 {
-	if (o->type == OPTION_ADDRS)
+	if (o->type == OPTION_ADDRS || o->type == OPTION_HOSTS)
 		value_print_addrs((const struct addr_range *)items + i, to);
+	else if (o->type == OPTION_ENDPOINTS)
+		value_print_endpoint((const struct endpoint *)items + i, to);
+	else if (o->type == OPTION_SERVERS)
+		server_print((const struct config_server *)items + i, to);
 	else if (o->type == OPTION_PORTS)
 		value_print_ports((const struct port_range *)items + i, to);
 	else
 		fputs((const char *)items + i * POLICY_IFNAME, to);
 }
 
-/* Few enough items in a line that the longest of them leave it shorter than the reader's limit. */
+/* Few enough items that the longest of them leave a line shorter than the reader's limit. */
+static size_t option_items_in_line(const struct option *o)
+{
+	if (o->type == OPTION_SERVERS)
+		return 1;
+	return o->type == OPTION_PORTS || o->type == OPTION_INTERFACES ? 8 : 2;
+}
+
 static void option_print_list(const struct option *o, const void *base, FILE *to)
 {
-	size_t per_line = o->type == OPTION_ADDRS ? 2 : 8;
+	size_t per_line = option_items_in_line(o);
 	const void *items;
 	size_t count;
 
@@ -94,6 +105,28 @@ static void option_print_word(const struct option *o, uint64_t value, FILE *to)
 	while (w->word != NULL && w->value != value)
 		w++;
 	fputs(w->word, to);
+}
+
+static void option_print_hosts(const struct option *o, const void *base, FILE *to)
+{
+	const struct option_word *w = o->words;
+	uint64_t value =
+		option_load((const char *)base + o->word_offset, sizeof(enum splice_source));
+
+	while (w->value != value)
+		w++;
+	if (strcmp(w->word, "*") == 0)
+		option_print_list(o, base, to);
+	else
+		fputs(w->word, to);
+}
+
+static void option_print_name(const struct option *o, const void *base, FILE *to)
+{
+	const char *name;
+
+	memcpy(&name, (const char *)base + o->offset, sizeof(name));
+	fputs(name != NULL ? name : o->zero, to);
 }
 
 static void option_print_amount(const struct option *o, uint64_t value, FILE *to)
@@ -133,7 +166,7 @@ void option_print(const struct option *o, const void *base, FILE *to)
 {
 	const void *at = (const char *)base + o->offset;
 	struct policy_rate rate;
-	uint64_t value = option_load(o, base);
+	uint64_t value = option_load(at, o->size);
 
 	switch (o->type) {
 	case OPTION_WORD:
@@ -161,7 +194,15 @@ void option_print(const struct option *o, const void *base, FILE *to)
 	case OPTION_ADDRS:
 	case OPTION_PORTS:
 	case OPTION_INTERFACES:
+	case OPTION_ENDPOINTS:
+	case OPTION_SERVERS:
 		option_print_list(o, base, to);
+		break;
+	case OPTION_HOSTS:
+		option_print_hosts(o, base, to);
+		break;
+	case OPTION_NAME:
+		option_print_name(o, base, to);
 		break;
 	case OPTION_TEXT:
 		break;
@@ -211,6 +252,24 @@ void option_print_takes(const struct option *o, FILE *to)
 		break;
 	case OPTION_INTERFACES:
 		fputs("names of interfaces, such as eth0", to);
+		break;
+	case OPTION_ENDPOINTS:
+		fputs("addresses with ports, such as 192.0.2.1:80, 0.0.0.0:80 or [::]:80", to);
+		break;
+	case OPTION_SERVERS:
+		fprintf(to,
+			"up to %d servers such as 192.0.2.1:80, [2001:db8::1]:80, "
+			"www.example.org:80 or unix:/run/web.sock, each once, with weight 1 to 256 "
+			"and max_connections 1 to 16m behind it if need be",
+			BACKEND_SERVERS_MAX);
+		break;
+	case OPTION_HOSTS:
+		for (const struct option_word *w = o->words; strcmp(w->word, "*") != 0; w++)
+			fprintf(to, "%s, ", w->word);
+		fputs("or single addresses such as 192.0.2.1 or 2001:db8::1", to);
+		break;
+	case OPTION_NAME:
+		fprintf(to, "the name of a [%s NAME]", o->key);
 		break;
 	case OPTION_TEXT:
 		break;

@@ -28,6 +28,11 @@ enum section section_find(const char *name)
 	return s;
 }
 
+bool option_is_of_splice(const struct option *o)
+{
+	return o->section == SECTION_RULE && o->offset >= offsetof(struct config_rule, splice);
+}
+
 size_t option_index(const struct option *o)
 {
 	return (size_t)(o - option_rows);
@@ -42,14 +47,21 @@ const struct option *option_find(enum section section, const char *key)
 	return NULL;
 }
 
-static void option_store(const struct option *o, void *base, uint64_t value)
+bool option_name_good(const char *name)
 {
-	void *at = (char *)base + o->offset;
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+	return strlen(name) <= OPTION_NAME_MAX && name[strspn(name, allowed)] == '\0';
+}
+
+static void option_store_at(void *at, size_t size, uint64_t value)
+{
 	uint32_t v32 = (uint32_t)value;
 	uint16_t v16 = (uint16_t)value;
 	uint8_t v8 = (uint8_t)value;
 
-	switch (o->size) {
+	switch (size) {
 	case sizeof(value):
 		memcpy(at, &value, sizeof(value));
 		break;
@@ -63,6 +75,11 @@ static void option_store(const struct option *o, void *base, uint64_t value)
 		memcpy(at, &v8, sizeof(v8));
 		break;
 	}
+}
+
+static void option_store(const struct option *o, void *base, uint64_t value)
+{
+	option_store_at((char *)base + o->offset, o->size, value);
 }
 
 /* "KEY = ITEM WRONG; give TAKES", or "KEY WRONG; ..." if the item is empty. */
@@ -191,6 +208,39 @@ static bool reading_list(struct reading *r, const char *text, enum list_kind kin
 	return true;
 }
 
+/* A word's value, and no addresses; or the addresses, and "*"'s value. */
+static bool reading_hosts(struct reading *r, const char *text)
+{
+	const struct option *o = r->option;
+	const struct option_word *w = o->words;
+	void *items = (char *)r->base + o->offset;
+	size_t *count = (void *)((char *)r->base + o->count_offset);
+
+	while (strcmp(w->word, text) != 0 && strcmp(w->word, "*") != 0)
+		w++;
+	memset(items, 0, o->size);
+	*count = 0;
+	option_store_at((char *)r->base + o->word_offset, sizeof(enum splice_source), w->value);
+	return strcmp(w->word, "*") != 0 || reading_list(r, text, LIST_HOSTS);
+}
+
+static bool reading_name(const struct reading *r, const char *text)
+{
+	const char *copy;
+
+	if (!option_name_good(text)) {
+		reading_fault(r, 0, text, "is no name of a section");
+		return false;
+	}
+	copy = arena_strdup(r->arena, text);
+	if (copy == NULL) {
+		reading_fault(r, 0, text, "does not fit into memory");
+		return false;
+	}
+	memcpy((char *)r->base + r->option->offset, &copy, sizeof(copy));
+	return true;
+}
+
 static bool option_is_list(const struct option *o)
 {
 	return o->count_offset != 0;
@@ -225,6 +275,14 @@ static bool reading_value(struct reading *r, const char *text)
 		return reading_list(r, text, LIST_PORTS);
 	case OPTION_INTERFACES:
 		return reading_list(r, text, LIST_INTERFACES);
+	case OPTION_ENDPOINTS:
+		return reading_list(r, text, LIST_ENDPOINTS);
+	case OPTION_SERVERS:
+		return reading_list(r, text, LIST_SERVERS);
+	case OPTION_HOSTS:
+		return reading_hosts(r, text);
+	case OPTION_NAME:
+		return reading_name(r, text);
 	case OPTION_TEXT:
 		break;
 	}
@@ -268,7 +326,7 @@ bool option_defaults(enum section section, void *base, struct arena *arena)
 	for (size_t i = 0; i < option_row_count; i++) {
 		const struct option *o = &option_rows[i];
 
-		if (o->section == section && !o->later)
+		if (o->section == section && !o->later && o->initial != NULL)
 			good &= option_parse(
 				o, o->initial, base, arena, option_default_is_wrong, NULL);
 	}

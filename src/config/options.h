@@ -23,11 +23,16 @@ enum section {
 struct section_row {
 	const char *name;
 	bool named; /* [KIND NAME], and there may be several */
-	bool later; /* not in this version */
 	const char *help;
 };
 
 extern const struct section_row section_rows[SECTION_COUNT];
+
+/* What the keys of a [rule NAME] are read into; a configuration keeps the two apart. */
+struct config_rule {
+	struct policy_rule rule;
+	struct config_splice splice;
+};
 
 /* SECTION_COUNT if there is no such section. */
 enum section section_find(const char *name);
@@ -46,7 +51,12 @@ enum option_type {
 	OPTION_ADDRS,      /* a pointer and a count; none at all is `zero` */
 	OPTION_PORTS,      /* likewise */
 	OPTION_INTERFACES, /* likewise */
-	OPTION_TEXT,       /* never stored: the type of keys that are not in this version */
+	OPTION_ENDPOINTS,  /* likewise */
+	OPTION_SERVERS,    /* likewise, in the order given */
+	OPTION_HOSTS, /* likewise, single addresses, or one of `words`, whose value is stored at
+			 word_offset; "*" stands for the addresses */
+	OPTION_NAME,  /* a pointer to a section's name; NULL is `zero` */
+	OPTION_TEXT,  /* never stored: the type of keys that are not in this version */
 };
 
 struct option_word {
@@ -59,14 +69,16 @@ struct option {
 	enum section section;
 	const char *key;
 	enum option_type type;
-	size_t offset; /* in struct config; in struct policy_rule for a rule's */
+	size_t offset; /* in struct config, config_rule or config_backend, as the section says */
 	size_t size;   /* of the member; 0: nothing is stored */
 	size_t count_offset;
+	size_t word_offset;
 	uint64_t min;
 	uint64_t max;
 	const char *unit;
 	const char *zero;    /* the word for 0 or nothing; NULL: there is none */
-	const char *initial; /* the default, as it would be written */
+	const char *initial; /* the default, as it would be written; NULL: it has to be given */
+	const char *example; /* of what has no default */
 	const struct option_word *words;
 	bool restart; /* a reload can't change it */
 	bool later;   /* the key is known, but not in this version */
@@ -79,9 +91,16 @@ extern const size_t option_row_count;
 
 enum {
 	OPTION_ROWS_MAX = 96, /* for arrays with one element for each row */
+	OPTION_NAME_MAX = 31, /* bytes of a rule's or a backend's name */
 };
 
+/* Whether a rule or a backend may be called so. */
+bool option_name_good(const char *name);
+
 size_t option_index(const struct option *o);
+
+/* Whether the key is of mode = splice alone. */
+bool option_is_of_splice(const struct option *o);
 
 /* NULL if the section has no such key. */
 const struct option *option_find(enum section section, const char *key);
@@ -97,7 +116,7 @@ typedef void (*option_complain)(void *arg, uint32_t line, const char *sentence);
 bool option_parse(const struct option *o, const char *text, void *base, struct arena *arena,
 	option_complain complain, void *arg);
 
-/* Gives all members of a section their defaults. False without memory. */
+/* Gives all members of a section that have one their default. False without memory. */
 bool option_defaults(enum section section, void *base, struct arena *arena);
 
 /* The row's value in *base, as it would be written. Lists go on in a new line with a tab before it

@@ -7,23 +7,24 @@
 #include <stdint.h>
 
 const struct section_row section_rows[SECTION_COUNT] = {
-	[SECTION_DAEMON] = {"daemon", false, false, "The process itself."},
-	[SECTION_NETFILTER] = {"netfilter", false, false, "Its rules and queues in the kernel."},
-	[SECTION_LIMITS] = {"limits", false, false,
+	[SECTION_DAEMON] = {"daemon", false, "The process itself."},
+	[SECTION_NETFILTER] = {"netfilter", false, "Its rules and queues in the kernel."},
+	[SECTION_LIMITS] = {"limits", false,
 		"How much is remembered at once, by all workers together. Memory for it is taken "
 		"at start."},
-	[SECTION_COOKIES] = {"cookies", false, false,
+	[SECTION_COOKIES] = {"cookies", false,
 		"SYN cookies: answers to SYNs that hold all there is to remember in their own "
 		"numbers, so that a flood of SYNs finds no memory to fill."},
-	[SECTION_TIMEOUTS] = {"timeouts", false, false,
+	[SECTION_TIMEOUTS] = {"timeouts", false,
 		"How long a flow may stay in a state without a packet; part of a second counts as "
 		"a whole one."},
-	[SECTION_RULE] = {"rule", true, false,
+	[SECTION_RULE] = {"rule", true,
 		"What happens to connections that arrive. Rules are tried in the file's order and "
 		"the first that matches decides. "
 		"TCP that matches no rule is left alone, and so is what comes in by lo unless a "
 		"rule names it."},
-	[SECTION_BACKEND] = {"backend", true, true, "Servers for mode = splice."},
+	[SECTION_BACKEND] = {"backend", true,
+		"Servers for rules with mode = splice. Several rules may name the same backend."},
 };
 
 static const struct option_word yes_no[] = {
@@ -61,7 +62,7 @@ static const struct option_word on_failure_words[] = {
 
 static const struct option_word modes[] = {
 	{"gate", MODE_GATE, false},
-	{"splice", MODE_SPLICE, true},
+	{"splice", MODE_SPLICE, false},
 	{"accept", MODE_ACCEPT, false},
 	{"drop", MODE_DROP, false},
 	{"reject", MODE_REJECT, false},
@@ -84,6 +85,41 @@ static const struct option_word inspect_words[] = {
 static const struct option_word fastopen_words[] = {
 	{"strip", true, false}, {"pass", false, false}, {NULL, 0, false}};
 
+static const struct option_word source_words[] = {
+	{"self", SOURCE_SELF, false},
+	{"client", SOURCE_CLIENT, false},
+	{"*", SOURCE_LIST, false},
+	{NULL, 0, false},
+};
+
+static const struct option_word accept_proxy_words[] = {
+	{"off", PROXY_OFF, false},
+	{"v1", PROXY_V1, false},
+	{"v2", PROXY_V2, false},
+	{"any", PROXY_ANY, false},
+	{NULL, 0, false},
+};
+
+static const struct option_word send_proxy_words[] = {
+	{"off", PROXY_OFF, false},
+	{"v1", PROXY_V1, false},
+	{"v2", PROXY_V2, false},
+	{NULL, 0, false},
+};
+
+static const struct option_word balance_words[] = {
+	{"roundrobin", BALANCE_ROUNDROBIN, false},
+	{"leastconn", BALANCE_LEASTCONN, false},
+	{"source", BALANCE_SOURCE, false},
+	{NULL, 0, false},
+};
+
+static const struct option_word check_words[] = {
+	{"off", CHECK_OFF, false},
+	{"tcp", CHECK_TCP, false},
+	{NULL, 0, false},
+};
+
 static const struct option_word over_limit_words[] = {
 	{"drop", OVER_LIMIT_DROP, false},
 	{"reject", OVER_LIMIT_REJECT, false},
@@ -101,12 +137,20 @@ enum {
 #define CONFIG(member)                                                                             \
 	.offset = offsetof(struct config, member), .size = sizeof(((struct config *)0)->member)
 #define RULE(member)                                                                               \
-	.offset = offsetof(struct policy_rule, member),                                            \
-	.size = sizeof(((struct policy_rule *)0)->member)
+	.offset = offsetof(struct config_rule, rule.member),                                       \
+	.size = sizeof(((struct config_rule *)0)->rule.member)
+#define SPLICE(member)                                                                             \
+	.offset = offsetof(struct config_rule, splice.member),                                     \
+	.size = sizeof(((struct config_rule *)0)->splice.member)
+#define BACKEND(member)                                                                            \
+	.offset = offsetof(struct config_backend, member),                                         \
+	.size = sizeof(((struct config_backend *)0)->member)
 #define CONFIG_LIST(member) CONFIG(member), .count_offset = offsetof(struct config, member##_count)
 #define RULE_LIST(member)                                                                          \
-	RULE(member), .count_offset = offsetof(struct policy_rule, member##_count), .zero = "any"
-#define LATER .type = OPTION_TEXT, .later = true
+	RULE(member), .count_offset = offsetof(struct config_rule, rule.member##_count),           \
+		      .zero = "any"
+#define SPLICE_COUNT(member) .count_offset = offsetof(struct config_rule, splice.member)
+#define LATER                .type = OPTION_TEXT, .later = true
 
 const struct option option_rows[] = {
 	{SECTION_DAEMON, "user", OPTION_USER, CONFIG(daemon.user), .initial = "ackgate",
@@ -139,6 +183,10 @@ const struct option option_rows[] = {
 		.initial = "/var/lib/ackgate", .restart = true,
 		.help = "What has to outlive the daemon is kept here: a folder of its own, which "
 			"becomes the user's."},
+	{SECTION_DAEMON, "drain", OPTION_DURATION, CONFIG(daemon.drain_us), .max = 86400 * SECONDS,
+		.zero = "off", .initial = "10s",
+		.help = "How long a stop or restart waits for spliced connections, which end with "
+			"the process."},
 
 	{SECTION_NETFILTER, "manage", OPTION_WORD, CONFIG(netfilter.manage), .words = manage_words,
 		.initial = "auto", .restart = true,
@@ -156,8 +204,11 @@ const struct option option_rows[] = {
 		.initial = "0x20000000", .restart = true,
 		.help = "The one bit of packet and connection marks that is ours; nobody else on "
 			"the host may use it."},
-	{SECTION_NETFILTER, "tproxy_mark", LATER,
-		.help = "The bit that leads packets to a transparent proxy."},
+	{SECTION_NETFILTER, "tproxy_mark", OPTION_BIT, CONFIG(netfilter.tproxy_mark),
+		.max = UINT32_MAX, .initial = "0x10000000", .restart = true,
+		.help = "The one bit of packet marks by which the host's routing leads packets of "
+			"rules with transparent = yes, and servers' answers under source = client, "
+			"to this host's own sockets; another one than mark, and nobody else's."},
 	{SECTION_NETFILTER, "on_failure", OPTION_WORD, CONFIG(netfilter.fail_open),
 		.words = on_failure_words, .initial = "open",
 		.help = "What happens to new handshakes while no daemon runs; admitted flows go on "
@@ -238,11 +289,13 @@ const struct option option_rows[] = {
 	{SECTION_RULE, "interface", OPTION_INTERFACES, RULE_LIST(interface), .initial = "any",
 		.help = "Interfaces that connections come in by; any means all but lo."},
 	{SECTION_RULE, "mode", OPTION_WORD, RULE(mode), .words = modes, .initial = "gate",
-		.help = "gate: let it through once its handshake is complete; accept: let it "
-			"through unseen; drop: refuse it in silence; "
+		.help = "gate: let it through once its handshake is complete; splice: gate it, end "
+			"it here, and open a connection of our own to a server of the backend; "
+			"accept: let it through unseen; drop: refuse it in silence; "
 			"reject: refuse it with an RST, a limited number of them a second."},
 	{SECTION_RULE, "enforce", OPTION_WORD, RULE(enforce), .words = yes_no, .initial = "yes",
-		.help = "no: judge, count and log, but let everything go on unchanged."},
+		.help = "no: judge, count and log, but let everything go on unchanged; not with "
+			"mode = splice, which ends connections itself."},
 	{SECTION_RULE, "syncookies", OPTION_WORD, RULE(syncookies), .words = syncookies_words,
 		.initial = "adaptive",
 		.help = "When a gate answers SYNs with cookies and asks the server only once a "
@@ -286,31 +339,97 @@ const struct option option_rows[] = {
 		.initial = "10m",
 		.help = "For how long over_limit = block blocks a source; part of a second counts "
 			"as a whole one."},
-	{SECTION_RULE, "listen", LATER, .help = "Where to accept connections."},
-	{SECTION_RULE, "backend", LATER, .help = "Where connections lead to."},
-	{SECTION_RULE, "transparent", LATER, .help = "Accept connections to any address."},
-	{SECTION_RULE, "source", LATER, .help = "The address towards the server."},
-	{SECTION_RULE, "accept_proxy", LATER, .help = "The PROXY protocol from clients."},
-	{SECTION_RULE, "trusted_proxies", LATER, .help = "Who may speak it."},
-	{SECTION_RULE, "send_proxy", LATER, .help = "The PROXY protocol to servers."},
-	{SECTION_RULE, "wait_for_data", LATER,
-		.help = "Open the server's side with the client's first data."},
-	{SECTION_RULE, "splice", LATER, .help = "Move bytes inside the kernel."},
-	{SECTION_RULE, "connect_timeout", LATER, .help = "For a server's answer."},
-	{SECTION_RULE, "idle_timeout", LATER, .help = "Without a byte."},
-	{SECTION_RULE, "half_closed_timeout", LATER, .help = "With one direction closed."},
-	{SECTION_RULE, "total_timeout", LATER, .help = "For a connection as a whole."},
-	{SECTION_RULE, "keepalive", LATER, .help = "Between TCP keepalives."},
-	{SECTION_RULE, "max_connections", LATER, .help = "At once."},
 
-	{SECTION_BACKEND, "servers", LATER, .help = "Their addresses."},
-	{SECTION_BACKEND, "balance", LATER, .help = "Which of them takes the next connection."},
-	{SECTION_BACKEND, "retries", LATER, .help = "Before a connection is given up."},
-	{SECTION_BACKEND, "check", LATER, .help = "How servers are found to be up."},
-	{SECTION_BACKEND, "check_interval", LATER, .help = "Between two checks."},
-	{SECTION_BACKEND, "rise", LATER, .help = "Good checks that bring a server up."},
-	{SECTION_BACKEND, "fall", LATER, .help = "Bad checks that take it down."},
-	{SECTION_BACKEND, "max_connections", LATER, .help = "At once."},
+	{SECTION_RULE, "listen", OPTION_ENDPOINTS, SPLICE(listen), SPLICE_COUNT(listen_count),
+		.zero = "none", .initial = "none",
+		.help = "Where mode = splice accepts connections; 0.0.0.0 and [::] stand for all "
+			"of "
+			"this host's addresses of that family. The rule then matches these, and "
+			"from and interface may narrow it."},
+	{SECTION_RULE, "backend", OPTION_NAME, SPLICE(backend), .zero = "original",
+		.initial = "original",
+		.help = "The [backend NAME] that spliced connections lead to; original: where the "
+			"client wanted to go, which only transparent = yes knows."},
+	{SECTION_RULE, "transparent", OPTION_WORD, SPLICE(transparent), .words = yes_no,
+		.initial = "no",
+		.help = "yes: in place of listen, take connections on their way to other hosts, as "
+			"from, to, port and interface say; port has to be given. Such a rule gives "
+			"no SYN cookies."},
+	{SECTION_RULE, "source", OPTION_HOSTS, SPLICE(sources), SPLICE_COUNT(source_count),
+		.word_offset = offsetof(struct config_rule, splice.source), .words = source_words,
+		.initial = "self",
+		.help = "The address that servers see; self: the one this host chooses; client: "
+			"the "
+			"client's own, so servers have to route their answers back through here; "
+			"else one of these addresses of this host."},
+	{SECTION_RULE, "accept_proxy", OPTION_WORD, SPLICE(accept_proxy),
+		.words = accept_proxy_words, .initial = "off",
+		.help = "Which version of the PROXY protocol's header trusted_proxies begin their "
+			"connections with: it says who the client is."},
+	{SECTION_RULE, "trusted_proxies", OPTION_ADDRS, SPLICE(trusted_proxies),
+		SPLICE_COUNT(trusted_proxy_count), .zero = "none", .initial = "none",
+		.help = "Whose connections begin with that header, and have to; nobody else's word "
+			"is taken."},
+	{SECTION_RULE, "send_proxy", OPTION_WORD, SPLICE(send_proxy), .words = send_proxy_words,
+		.initial = "off",
+		.help = "The version of the PROXY protocol in which servers are told who the "
+			"client "
+			"is."},
+	{SECTION_RULE, "wait_for_data", OPTION_WORD, SPLICE(wait_for_data), .words = yes_no,
+		.initial = "no",
+		.help = "yes: open the server's connection with the client's first byte; not for "
+			"protocols in which the server speaks first."},
+	{SECTION_RULE, "splice", OPTION_WORD, SPLICE(splice), .words = yes_no, .initial = "yes",
+		.help = "Move bytes from one connection to the other inside the kernel; no: copy "
+			"them."},
+	{SECTION_RULE, "connect_timeout", OPTION_DURATION, SPLICE(connect_timeout_us),
+		.min = SECONDS / 10, .max = 3600 * SECONDS, .initial = "5s",
+		.help = "How long a server may take to answer."},
+	{SECTION_RULE, "idle_timeout", TIMEOUT, SPLICE(idle_timeout_us), .zero = "off",
+		.initial = "1h", .help = "How long a connection may stand without a byte."},
+	{SECTION_RULE, "half_closed_timeout", TIMEOUT, SPLICE(half_closed_timeout_us),
+		.zero = "off", .initial = "5m",
+		.help = "The same once one end has sent all that it has to say."},
+	{SECTION_RULE, "total_timeout", TIMEOUT, SPLICE(total_timeout_us), .zero = "off",
+		.initial = "off", .help = "How long a connection may stand at all."},
+	{SECTION_RULE, "keepalive", OPTION_DURATION, SPLICE(keepalive_us), .min = SECONDS,
+		.max = 9 * 3600 * SECONDS, .zero = "off", .initial = "2m",
+		.help = "After how long without a packet TCP asks both ends whether they are still "
+			"there."},
+	{SECTION_RULE, "max_connections", OPTION_SIZE, SPLICE(max_connections), .min = 1,
+		.max = 16 * MI, .unit = "connections", .zero = "off", .initial = "off",
+		.help = "Connections that the rule may splice at once; more wait to be accepted."},
+
+	{SECTION_BACKEND, "servers", OPTION_SERVERS, BACKEND(servers),
+		.count_offset = offsetof(struct config_backend, server_count),
+		.example = "192.0.2.11:8080, 192.0.2.12:8080 weight 2",
+		.help = "Where they are. Names are looked up again and again. A server of weight 2 "
+			"takes twice as many connections as one of weight 1, which is what each "
+			"has if nothing is said."},
+	{SECTION_BACKEND, "balance", OPTION_WORD, BACKEND(balance), .words = balance_words,
+		.initial = "roundrobin",
+		.help = "Which server takes the next connection; roundrobin: one after the other; "
+			"leastconn: the one with the fewest; source: always the same for one "
+			"client's address."},
+	{SECTION_BACKEND, "retries", OPTION_NUMBER, BACKEND(retries),
+		.max = BACKEND_SERVERS_MAX - 1, .unit = "servers", .initial = "2",
+		.help = "How many other servers are tried when one can't be reached."},
+	{SECTION_BACKEND, "check", OPTION_WORD, BACKEND(check), .words = check_words,
+		.initial = "tcp",
+		.help = "tcp: open a connection to each server now and then, to learn whether it "
+			"is "
+			"up; off: learn that from clients' connections alone."},
+	{SECTION_BACKEND, "check_interval", OPTION_DURATION, BACKEND(check_interval_us),
+		.min = SECONDS / 10, .max = 3600 * SECONDS, .initial = "5s",
+		.help = "From one check to the next."},
+	{SECTION_BACKEND, "rise", OPTION_NUMBER, BACKEND(rise), .min = 1, .max = 100,
+		.unit = "checks", .initial = "2",
+		.help = "Good checks in a row that bring a server up."},
+	{SECTION_BACKEND, "fall", OPTION_NUMBER, BACKEND(fall), .min = 1, .max = 100,
+		.unit = "checks", .initial = "3", .help = "Bad checks in a row that take it down."},
+	{SECTION_BACKEND, "max_connections", OPTION_SIZE, BACKEND(max_connections), .min = 1,
+		.max = 16 * MI, .unit = "connections", .zero = "off", .initial = "off",
+		.help = "Connections that all servers together may have at once."},
 };
 
 const size_t option_row_count = sizeof(option_rows) / sizeof(option_rows[0]);

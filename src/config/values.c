@@ -361,6 +361,60 @@ void value_print_ports(const struct port_range *range, FILE *to)
 		fprintf(to, "-%u", range->last);
 }
 
+const char *value_parse_host(const char *text, struct addr_range *out)
+{
+	static const struct addr none4 = {.b = {[10] = 0xff, [11] = 0xff}}, none6;
+	const char *wrong = value_parse_addrs(text, out);
+
+	if (wrong != NULL)
+		return wrong;
+	if (!addr_equal(&out->first, &out->last))
+		return "is more than one address";
+	if (addr_equal(&out->first, &none4) || addr_equal(&out->first, &none6))
+		return "is no host's address";
+	return NULL;
+}
+
+const char *value_parse_endpoint(const char *text, struct endpoint *out)
+{
+	const char *colon = strrchr(text, ':'), *wrong;
+	bool brackets = *text == '[';
+	struct port_range port;
+	char addr[INET6_ADDRSTRLEN];
+	size_t len = colon != NULL ? (size_t)(colon - text) : 0;
+
+	if (colon == NULL || (brackets && colon[-1] != ']'))
+		return "has no port";
+	if (!brackets && memchr(text, ':', len) != NULL)
+		return "has no brackets around its IPv6 address";
+	if (brackets) {
+		text++;
+		len -= 2;
+	}
+	if (len >= sizeof(addr))
+		return "is not an address";
+	memcpy(addr, text, len);
+	addr[len] = '\0';
+	wrong = value_parse_addr(addr, &out->addr);
+	if (wrong != NULL)
+		return wrong;
+	if (brackets && addr_is_v4(&out->addr))
+		return "has brackets around an IPv4 address";
+	if (value_parse_ports(colon + 1, &port) != NULL || port.first != port.last)
+		return "has no good port";
+	out->port = port.first;
+	return NULL;
+}
+
+void value_print_endpoint(const struct endpoint *at, FILE *to)
+{
+	bool v4 = addr_is_v4(&at->addr);
+
+	fputs(v4 ? "" : "[", to);
+	value_print_addr(&at->addr, to);
+	fprintf(to, v4 ? ":%u" : "]:%u", at->port);
+}
+
 /* Letters and digits of ASCII, whatever the locale, and those of `more`. */
 static bool value_only(const char *text, const char *more)
 {

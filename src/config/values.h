@@ -46,6 +46,13 @@ void value_print_addrs(const struct addr_range *range, FILE *to);
 const char *value_parse_ports(const char *text, struct port_range *out);
 void value_print_ports(const struct port_range *range, FILE *to);
 
+/* One address that a host can have. */
+const char *value_parse_host(const char *text, struct addr_range *out);
+
+/* ADDR:PORT or [ADDR6]:PORT. */
+const char *value_parse_endpoint(const char *text, struct endpoint *out);
+void value_print_endpoint(const struct endpoint *at, FILE *to);
+
 const char *value_parse_interface(const char *text, char out[static POLICY_IFNAME]);
 
 /* A user's name, in the characters that every Linux distribution takes. */

@@ -53,6 +53,15 @@ static inline bool addr_equal(const struct addr *a, const struct addr *b)
 	return memcmp(a->b, b->b, sizeof(a->b)) == 0;
 }
 
+/* Whether it stands for all addresses of its family. */
+static inline bool endpoint_is_any(const struct endpoint *e)
+{
+	static const uint8_t zeros[16] = {0};
+	bool v4 = addr_is_v4(&e->addr);
+
+	return memcmp(e->addr.b + (v4 ? 12 : 0), zeros, v4 ? 4 : 16) == 0;
+}
+
 /* An IPv4 address is never inside an IPv6 range, not even inside ::/0. */
 static inline bool addr_in_range(const struct addr *a, const struct addr_range *r)
 {

@@ -49,6 +49,21 @@ static void print_faults(const struct config_errors *errors)
 		fprintf(stderr, "%s\n", errors->list[i]);
 }
 
+struct config *daemon_parse(const struct config_source *sources, size_t count,
+	const struct config *previous, struct config_errors *errors)
+{
+	struct config *c = config_parse(sources, count, previous, errors);
+
+	for (size_t i = 0; c && i < c->policy.rule_count; i++)
+		if (c->policy.rules[i].mode == MODE_SPLICE) {
+			config_errors_add(errors, "mode = splice is not in this version; gate, "
+						  "accept, drop and reject are");
+			config_free(c);
+			c = NULL;
+		}
+	return c;
+}
+
 static struct config *load(const char *file)
 {
 	struct config_errors errors = {0};
@@ -57,7 +72,7 @@ static struct config *load(const char *file)
 	struct config_source *sources = config_read(file, &count, &errors);
 
 	if (sources)
-		c = config_parse(sources, count, NULL, &errors);
+		c = daemon_parse(sources, count, NULL, &errors);
 	print_faults(&errors);
 	config_errors_free(&errors);
 	config_sources_free(sources, sources ? count : 0);

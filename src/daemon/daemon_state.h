@@ -107,6 +107,9 @@ struct daemon {
 	bool no_destroy_told;
 };
 
+/* config_parse, without what this version can't carry out. */
+struct config *daemon_parse(const struct config_source *sources, size_t count,
+	const struct config *previous, struct config_errors *errors);
 /* Puts a configuration's rules into the kernel. -1 with a sentence in `why`. */
 int daemon_apply_rules(struct daemon *d, const struct config *c, char *why, size_t why_size);
 /* Admits what stands of the connections that a configuration's rules name. */

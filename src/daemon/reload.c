@@ -121,7 +121,7 @@ static struct config *build(struct daemon *d, struct config_errors *errors)
 {
 	size_t count = 0;
 	struct config_source *sources = helper_read_config(d->helper, &count, errors);
-	struct config *next = sources ? config_parse(sources, count, d->config, errors) : NULL;
+	struct config *next = sources ? daemon_parse(sources, count, d->config, errors) : NULL;
 
 	helper_free_sources(sources, count);
 	if (next)

@@ -70,7 +70,7 @@ static void ini_options(enum section section)
 			continue;
 		fputc('\n', stdout);
 		ini_comment(o->help);
-		printf("#%s = %s\n", o->key, o->initial);
+		printf("#%s = %s\n", o->key, o->initial != NULL ? o->initial : o->example);
 	}
 }
 
@@ -80,8 +80,6 @@ static void print_ini(void)
 	for (enum section s = 0; s < SECTION_COUNT; s++) {
 		const struct section_row *row = &section_rows[s];
 
-		if (row->later)
-			continue;
 		fputs("\n\n", stdout);
 		ini_comment(row->help);
 		printf(row->named ? "#[%s NAME]\n" : "[%s]\n", row->name);
@@ -112,7 +110,8 @@ static const char man_head[] =
 	".PP\n"
 	"A line is\n"
 	".IR [SECTION] ,\n"
-	".I [rule NAME]\n"
+	".IR \"[rule NAME]\" ,\n"
+	".I [backend NAME]\n"
 	"or\n"
 	".IR \"KEY = VALUE\" .\n"
 	"White space around them does not matter. A comment starts with ; or # where a line starts "
@@ -122,8 +121,9 @@ static const char man_format[] =
 	"A value that ends with a comma goes on in the next line if that one is indented.\n"
 	"The text is UTF\\-8. Unknown sections and keys, sections and keys that stand twice, and "
 	"values out of range are errors.\n"
-	"The name of a rule has at most 31 letters, digits, \\- and _; its counters go on over a "
-	"reload for as long as it keeps its name.\n"
+	"The name of a rule or backend has at most 31 letters, digits, \\- and _; a rule's "
+	"counters "
+	"go on over a reload for as long as it keeps its name.\n"
 	".SH VALUES\n"
 	".TP\n"
 	"time\n"
@@ -164,7 +164,7 @@ static void man_text(const char *text)
 
 static void man_takes(const struct option *o)
 {
-	char takes[256] = "";
+	char takes[512] = "";
 	FILE *to = fmemopen(takes, sizeof(takes), "w");
 
 	if (to == NULL)
@@ -180,8 +180,12 @@ static void man_option(const struct option *o)
 	man_text(o->help);
 	fputs("\n.br\nTakes ", stdout);
 	man_takes(o);
-	fputs(". Default: ", stdout);
-	man_text(o->initial);
+	if (o->initial != NULL) {
+		fputs(". Default: ", stdout);
+		man_text(o->initial);
+	} else {
+		fputs(". It has to be given", stdout);
+	}
 	fputs(o->restart ? ". A change needs a restart.\n" : ".\n", stdout);
 }
 
@@ -231,10 +235,8 @@ static void print_man(void)
 	fputs(man_head, stdout);
 	printf("A line has at most %d bytes.\n", INI_LINE_MAX);
 	fputs(man_format, stdout);
-	for (enum section s = 0; s < SECTION_COUNT; s++) {
-		if (!section_rows[s].later)
-			man_section(s);
-	}
+	for (enum section s = 0; s < SECTION_COUNT; s++)
+		man_section(s);
 	puts(".SH EXAMPLE\n.nf\n[rule ssh]\nport = 22\n\n[rule web]\nport = 80, 443\nsyn_rate = "
 	     "50/s burst 100\n.fi");
 	man_later();

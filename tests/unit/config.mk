@@ -4,7 +4,8 @@ if HAVE_CMOCKA
 config_tests = \
 	tests/unit/test_config \
 	tests/unit/test_config_print \
-	tests/unit/test_config_reload
+	tests/unit/test_config_reload \
+	tests/unit/test_config_splice
 check_PROGRAMS += $(config_tests)
 TESTS += $(config_tests)
 
@@ -19,4 +20,8 @@ tests_unit_test_config_print_LDADD = src/config/libackconfig.a $(INIH_LIBS) $(CM
 tests_unit_test_config_reload_SOURCES = tests/unit/test_config_reload.c
 tests_unit_test_config_reload_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_config_reload_LDADD = src/config/libackconfig.a $(INIH_LIBS) $(CMOCKA_LIBS)
+
+tests_unit_test_config_splice_SOURCES = tests/unit/test_config_splice.c
+tests_unit_test_config_splice_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_config_splice_LDADD = src/config/libackconfig.a $(INIH_LIBS) $(CMOCKA_LIBS)
 endif

@@ -106,7 +106,7 @@ static const struct scenario scenarios[] = {
 		{"1: unknown section [deamon]; did you mean [daemon]?"}},
 	{"an unknown section", {"[frontend www]\nbind = :80\n"},
 		{"1: unknown section [frontend www]; there are [daemon], [netfilter], [limits], "
-		 "[cookies], [timeouts] and [rule NAME]"}},
+		 "[cookies], [timeouts], [rule NAME] and [backend NAME]"}},
 	{"a rule without a name", {"[rule]\nport = 80\n"},
 		{"1: [rule] has no name; write [rule NAME]"}},
 	{"a name too many", {"[daemon x]\nworkers = x\n"},
@@ -148,8 +148,8 @@ static const struct scenario scenarios[] = {
 		{"[daemon]\nlog = x\n[rule a]\nmode = x\nprot = 1\n",
 			"y = 1\n[netfilter]\nmark = 3\n"},
 		{"2: [daemon] log = x is none of its words; give auto, stderr or journal",
-			"4: [rule a] mode = x is none of its words; give gate, accept, drop or "
-			"reject",
+			"4: [rule a] mode = x is none of its words; give gate, splice, accept, "
+			"drop or reject",
 			"5: unknown key 'prot' in [rule a]; did you mean 'port'?",
 			"1: 'y = 1' stands before any section; put it below a line such as "
 			"[daemon]",
@@ -214,7 +214,7 @@ static const struct scenario scenarios[] = {
 		 "31 bytes"}},
 	{"a misspelt word", {"[rule a]\nmode = rejct\n"},
 		{"2: [rule a] mode = rejct is none of its words (did you mean 'reject'?); give "
-		 "gate, accept, drop or reject"}},
+		 "gate, splice, accept, drop or reject"}},
 	{"all bad items of a list",
 		{"[rule a]\nfrom = 10.0.0.1/8, ::1,\n\t10.0.0.300,\n\t::1-10.0.0.1\n"},
 		{"2: [rule a] from = 10.0.0.1/8 has bits set behind its prefix" ADDRESSES,
@@ -274,19 +274,11 @@ static const struct scenario scenarios[] = {
 			"6: [rule b] block_time = 2592000001ms is too large" BLOCK_TIME}},
 
 	/* What is not in this version. */
-	{"splice", {"[rule a]\nmode = splice\nlisten = 0.0.0.0:80\n"},
-		{"2: [rule a] mode = splice is not in this version; gate, accept, drop and reject "
-		 "are",
-			"3: 'listen' in [rule a] is not in this version; leave it out"}},
 	{"metrics", {"[daemon]\nmetrics = 127.0.0.1:9100\n"},
 		{"2: [daemon] metrics = 127.0.0.1:9100 is not in this version; off is"}},
 	{"metrics off", {"[daemon]\nmetrics = off\n"}, {NULL}},
-	{"a backend with an unknown key", {"[backend web]\nserves = x\n"},
-		{"1: [backend web] is not in this version; leave it out",
-			"2: unknown key 'serves' in [backend web]; ackgate.ini(5) lists those "
-			"there are"}},
-	{"a backend", {"[backend web]\nservers = 10.0.0.1:80\n"},
-		{"1: [backend web] is not in this version; leave it out"}},
+	{"who may read metrics", {"[daemon]\nmetrics_allow = ::1\n"},
+		{"2: 'metrics_allow' in [daemon] is not in this version; leave it out"}},
 
 	/* What values say together. */
 	{"the last queue", {"[daemon]\nworkers = 2\n[netfilter]\nqueue = 65528\n"}, {NULL}},

@@ -49,10 +49,12 @@ static void defaults(void **state)
 	assert_int_equal(c->daemon.log, LOG_TO_AUTO);
 	assert_int_equal(c->daemon.log_level, LOG_LEVEL_INFO);
 	assert_true(c->daemon.enforce);
+	assert_int_equal(c->daemon.drain_us, 10000000);
 	assert_int_equal(c->netfilter.manage, MANAGE_AUTO);
 	assert_int_equal(c->netfilter.queue, 5200);
 	assert_int_equal(c->netfilter.queue_length, 8192);
 	assert_int_equal(c->netfilter.mark, 0x20000000);
+	assert_int_equal(c->netfilter.tproxy_mark, 0x10000000);
 	assert_true(c->netfilter.fail_open);
 	assert_true(c->netfilter.adopt);
 	assert_int_equal(c->limits.half_open, 65536);
@@ -124,7 +126,11 @@ static const struct {
 	{"[daemon]", "enforce = no", "enforce = no"},
 	{"[daemon]", "user = www-data", "user = www-data"},
 	{"[daemon]", "state_dir = /var/lib/a b", "state_dir = /var/lib/a b"},
+	{"[daemon]", "drain = 0s", "drain = off"},
+	{"[daemon]", "drain = 1500ms", "drain = 1500ms"},
+	{"[daemon]", "drain = 0", NULL},
 	{"[netfilter]", "mark = 1", "mark = 0x00000001"},
+	{"[netfilter]", "tproxy_mark = 1", "tproxy_mark = 0x00000001"},
 	{"[netfilter]", "mark = 0x0000ABCD0000", NULL},
 	{"[netfilter]", "on_failure = closed", "on_failure = closed"},
 	{"[netfilter]", "queue_length = 1024", "queue_length = 1k"},
@@ -250,13 +256,24 @@ static void print_reads_back(void **state)
 /* Every default is a value that the option takes, and is printed as it stands in the row. */
 static void rows(void **state)
 {
-	struct config *c = parse("[rule a]\n");
+	char text[256] = "[rule a]\n[backend b]\n";
+	struct config_rule r;
+	struct config *c;
 
 	(void)state;
 	for (size_t i = 0; i < option_row_count; i++) {
 		const struct option *o = &option_rows[i];
-		const void *base =
-			o->section == SECTION_RULE ? (const void *)&c->policy.rules[0] : c;
+
+		if (o->initial == NULL && !o->later)
+			sprintf(text + strlen(text), "%s = %s\n", o->key, o->example);
+	}
+	c = parse(text);
+	r = (struct config_rule){.rule = c->policy.rules[0], .splice = c->splices[0]};
+	for (size_t i = 0; i < option_row_count; i++) {
+		const struct option *o = &option_rows[i];
+		const void *base = o->section == SECTION_RULE      ? (const void *)&r
+				   : o->section == SECTION_BACKEND ? &c->backends[0]
+								   : (const void *)c;
 		char printed[128] = "";
 		FILE *to;
 
@@ -264,6 +281,10 @@ static void rows(void **state)
 		assert_int_equal(option_index(o), i);
 		if (o->later)
 			continue;
+		if (o->initial == NULL) {
+			assert_int_equal(o->section, SECTION_BACKEND); /* the last in `text` */
+			continue;
+		}
 		to = fmemopen(printed, sizeof(printed), "w");
 		assert_non_null(to);
 		option_print(o, base, to);
@@ -281,7 +302,9 @@ static void shipped(void **state)
 {
 	const char *top = getenv("srcdir");
 	char path[4096], line[256], text[32768] = "";
-	struct config *as_shipped, *plain = parse("[rule NAME]\n");
+	struct config *as_shipped,
+		*plain = parse("[rule NAME]\n[backend NAME]\n"
+			       "servers = 192.0.2.11:8080, 192.0.2.12:8080 weight 2\n");
 	struct config_errors errors = {0};
 	struct config_source *sources;
 	char *a, *b;

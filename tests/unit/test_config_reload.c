@@ -93,7 +93,8 @@ static void restart_keys(void **state)
 	struct config *next = parse(
 		"[daemon]\ncontrol = /tmp/x\nlog_level = debug\nworkers = "
 		"2\nstate_dir = /var/lib/longer/than/it/was\n"
-		"[netfilter]\nqueue = 7\nadopt_window = 5s\non_failure = "
+		"drain = 1s\n[netfilter]\nqueue = 7\ntproxy_mark = 2\nadopt_window = "
+		"5s\non_failure = "
 		"closed\n[limits]\nhalf_open = 1m\nhandshakes_in_flight = 1k\nnever_block = ::1\n"
 		"[cookies]\nrotation = 5m\n"
 		"[timeouts]\nclosed = 3s\n",
@@ -103,7 +104,8 @@ static void restart_keys(void **state)
 	(void)state;
 	config_keep_restart_keys(old, next, note, noted);
 	assert_string_equal(noted,
-		"daemon user\ndaemon control\ndaemon state_dir\nnetfilter queue\nlimits half_open\n"
+		"daemon user\ndaemon control\ndaemon state_dir\nnetfilter queue\nnetfilter "
+		"tproxy_mark\nlimits half_open\n"
 		"limits source_prefix6\nlimits handshakes_in_flight\ncookies secret_file\n");
 	config_free(old);
 	assert_string_equal(next->daemon.user, "root");
@@ -111,6 +113,8 @@ static void restart_keys(void **state)
 	assert_string_equal(next->daemon.state_dir, "/var/lib/ackgate");
 	assert_int_equal(next->daemon.log_level, LOG_LEVEL_DEBUG);
 	assert_int_equal(next->netfilter.queue, 5200);
+	assert_int_equal(next->netfilter.tproxy_mark, 0x10000000);
+	assert_int_equal(next->daemon.drain_us, 1000000);
 	assert_false(next->netfilter.fail_open);
 	assert_int_equal(next->policy.source_prefix6, 56);
 	assert_int_equal(next->policy.adopt_window, 5);
