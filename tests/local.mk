@@ -4,6 +4,7 @@ include tests/unit/packet.mk
 include tests/unit/config.mk
 include tests/unit/control.mk
 include tests/unit/ruleset.mk
+include tests/unit/splice.mk
 include tests/kernel/local.mk
 include tests/fuzz/fuzz.mk
 include tests/lab/local.mk

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+if HAVE_CMOCKA
+splice_tests = \
+	tests/unit/test_backend \
+	tests/unit/test_backend_threads \
+	tests/unit/test_balance
+check_PROGRAMS += $(splice_tests)
+TESTS += $(splice_tests)
+
+splice_test_cflags = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(EVENT_CFLAGS)
+splice_test_ldadd = src/splice/libacksplice.a src/core/libackcore.a $(EVENT_LIBS) $(CMOCKA_LIBS) \
+	-lm -lpthread
+
+tests_unit_test_backend_SOURCES = tests/unit/test_backend.c
+tests_unit_test_backend_CFLAGS = $(splice_test_cflags)
+tests_unit_test_backend_LDADD = $(splice_test_ldadd)
+
+tests_unit_test_backend_threads_SOURCES = tests/unit/test_backend_threads.c
+tests_unit_test_backend_threads_CFLAGS = $(splice_test_cflags)
+tests_unit_test_backend_threads_LDADD = $(splice_test_ldadd)
+
+tests_unit_test_balance_SOURCES = tests/unit/test_balance.c
+tests_unit_test_balance_CFLAGS = $(splice_test_cflags)
+tests_unit_test_balance_LDADD = $(splice_test_ldadd)
+endif
