@@ -5,4 +5,5 @@ src_splice_libacksplice_a_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
 src_splice_libacksplice_a_SOURCES = \
 	src/splice/backend.c src/splice/backend.h \
 	src/splice/balance.c src/splice/balance.h \
+	src/splice/proxy_protocol.c src/splice/proxy_protocol.h \
 	src/splice/server.c src/splice/server.h

@@ -2,3 +2,4 @@
 include tests/fuzz/packet.mk
 include tests/fuzz/engine.mk
 include tests/fuzz/config.mk
+include tests/fuzz/proxy.mk

@@ -3,7 +3,8 @@ if HAVE_CMOCKA
 splice_tests = \
 	tests/unit/test_backend \
 	tests/unit/test_backend_threads \
-	tests/unit/test_balance
+	tests/unit/test_balance \
+	tests/unit/test_proxy_protocol
 check_PROGRAMS += $(splice_tests)
 TESTS += $(splice_tests)
 
@@ -22,4 +23,8 @@ tests_unit_test_backend_threads_LDADD = $(splice_test_ldadd)
 tests_unit_test_balance_SOURCES = tests/unit/test_balance.c
 tests_unit_test_balance_CFLAGS = $(splice_test_cflags)
 tests_unit_test_balance_LDADD = $(splice_test_ldadd)
+
+tests_unit_test_proxy_protocol_SOURCES = tests/unit/test_proxy_protocol.c
+tests_unit_test_proxy_protocol_CFLAGS = $(splice_test_cflags)
+tests_unit_test_proxy_protocol_LDADD = $(splice_test_ldadd)
 endif
