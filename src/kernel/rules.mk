@@ -16,6 +16,9 @@ src_kernel_libackkernel_a_SOURCES += \
 	src/kernel/lasting.c src/kernel/lasting.h \
 	src/kernel/lasting_blocks.c src/kernel/lasting_blocks.h \
 	src/kernel/lasting_render.c src/kernel/lasting_render.h \
+	src/kernel/tproxy.c src/kernel/tproxy.h \
+	src/kernel/tproxy_render.c src/kernel/tproxy_render.h \
+	src/kernel/tproxy_routing.c src/kernel/tproxy_routing.h \
 	src/kernel/ranges.c src/kernel/ranges.h \
 	src/kernel/words.c src/kernel/words.h \
 	src/kernel/survey.c

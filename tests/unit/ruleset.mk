@@ -6,8 +6,11 @@ ruleset_tests = \
 	tests/unit/test_ruleset_cookies \
 	tests/unit/test_iptables_text \
 	tests/unit/test_lasting \
+	tests/unit/test_tproxy \
 	tests/kernel/ruleset_test \
 	tests/kernel/lasting_test \
+	tests/kernel/tproxy_test \
+	tests/kernel/tproxy_lasting_test \
 	tests/kernel/cookie_rules_test
 check_PROGRAMS += $(ruleset_tests)
 TESTS += $(ruleset_tests)
@@ -38,6 +41,20 @@ tests_unit_test_lasting_LDADD = $(ruleset_test_libs)
 tests_kernel_lasting_test_SOURCES = tests/kernel/lasting_test.c tests/kernel/netns.c tests/kernel/netns.h
 tests_kernel_lasting_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_kernel_lasting_test_LDADD = $(ruleset_test_libs)
+
+tests_unit_test_tproxy_SOURCES = tests/unit/test_tproxy.c
+tests_unit_test_tproxy_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_tproxy_LDADD = $(ruleset_test_libs)
+
+tproxy_test_interceptor = tests/kernel/interceptor.c tests/kernel/interceptor.h tests/kernel/netns.c tests/kernel/netns.h
+
+tests_kernel_tproxy_test_SOURCES = tests/kernel/tproxy_test.c $(tproxy_test_interceptor)
+tests_kernel_tproxy_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_kernel_tproxy_test_LDADD = $(ruleset_test_libs)
+
+tests_kernel_tproxy_lasting_test_SOURCES = tests/kernel/tproxy_lasting_test.c $(tproxy_test_interceptor)
+tests_kernel_tproxy_lasting_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_kernel_tproxy_lasting_test_LDADD = $(ruleset_test_libs)
 
 tests_kernel_cookie_rules_test_SOURCES = tests/kernel/cookie_rules_test.c tests/kernel/netns.c tests/kernel/netns.h \
 	tests/kernel/forge.c tests/kernel/forge.h tests/kernel/run_program.c tests/kernel/run_program.h
