@@ -45,6 +45,7 @@ static void name_chains(struct chains *c)
 		[CHAIN_FULL_OUTPUT] = "full_output",
 		[CHAIN_PROOFS] = "early_proofs",
 		[CHAIN_OWN_SYNS] = "own_syns",
+		[CHAIN_INJECTED] = "raw_injected",
 		[CHAIN_ASK] = "ask",
 		[CHAIN_ASK_OPEN] = "ask_open",
 		[CHAIN_ASK_SYN] = "ask_syn",

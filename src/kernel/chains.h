@@ -29,6 +29,7 @@ enum chain_id {
 	CHAIN_FULL_OUTPUT,
 	CHAIN_PROOFS,   /* the rules for ACKs that may carry a cookie */
 	CHAIN_OWN_SYNS, /* ours to a local server */
+	CHAIN_INJECTED,
 
 	/* to the queue; each of these twice: without bypass, and with it (+1) */
 	CHAIN_ASK,

@@ -64,8 +64,26 @@ static void add_rules(struct chains *c, size_t chain, enum chain_side side)
 	}
 }
 
-/* What the three hooks have in common: what is decided already is out of the way after two
- * comparisons. */
+static void add_admitted(struct chains *c, size_t chain, struct chain_match m, enum chain_id full)
+{
+	m.connection_bit = CHAIN_BIT_SET;
+	if (c->any_full)
+		steps_goto(c, chain, m, full);
+	else
+		steps_do(c, chain, m, CHAIN_DO_RETURN);
+}
+
+/* First of all at the three hooks is what there is most of: segments of admitted connections, out
+ * of the way by one rule. */
+static void add_most(struct chains *c, size_t chain, enum chain_id full)
+{
+	const struct chain_match most = {
+		.packet_bit = CHAIN_BIT_CLEAR, .flags_of = TCP_SYN | TCP_RST, .flags = 0};
+
+	add_admitted(c, chain, most, full);
+}
+
+/* What else is decided already. */
 static void add_decided(struct chains *c, size_t chain, enum chain_id full, bool replies)
 {
 	steps_do(c, chain,
@@ -76,16 +94,13 @@ static void add_decided(struct chains *c, size_t chain, enum chain_id full, bool
 
 	if (replies)
 		judgement_cookies_resets(c, chain);
-	struct chain_match admitted = {.connection_bit = CHAIN_BIT_SET, NO_SYN};
-	if (c->any_full)
-		steps_goto(c, chain, admitted, full);
-	else
-		steps_do(c, chain, admitted, CHAIN_DO_RETURN);
+	add_admitted(c, chain, (struct chain_match){NO_SYN}, full);
 }
 
 static void build_input(struct chains *c)
 {
 	size_t in = CHAIN_INPUT;
+	add_most(c, in, CHAIN_FULL_INPUT);
 	steps_goto(c, in,
 		(struct chain_match){.protocol = CHAIN_NOT_TCP, .direction = CHAIN_ORIGINAL},
 		CHAIN_ICMP);
@@ -107,6 +122,7 @@ static void build_input(struct chains *c)
 static void build_forward(struct chains *c)
 {
 	size_t fwd = CHAIN_FORWARD;
+	add_most(c, fwd, CHAIN_FULL_FORWARD);
 	steps_goto(c, fwd, (struct chain_match){.protocol = CHAIN_NOT_TCP}, CHAIN_ICMP);
 	add_decided(c, fwd, CHAIN_FULL_FORWARD, true);
 	steps_goto(c, fwd, (struct chain_match){.direction = CHAIN_REPLY}, CHAIN_REPLIES);
@@ -122,6 +138,7 @@ static void build_forward(struct chains *c)
 static void build_output(struct chains *c)
 {
 	size_t out = CHAIN_OUTPUT;
+	add_most(c, out, CHAIN_FULL_OUTPUT);
 	steps_goto(c, out,
 		(struct chain_match){.protocol = CHAIN_NOT_TCP, .direction = CHAIN_REPLY},
 		CHAIN_ICMP);
@@ -147,21 +164,26 @@ static void build_output(struct chains *c)
  * stayed on a packet that passed for want of a daemon, and a tunnel's outer packet inherits it. Our
  * own SYNs are tracked, so that the host's NAT has its say.
  */
-static void add_injected(struct chains *c, size_t chain, enum chain_lo lo)
+static void build_injected(struct chains *c)
 {
-	struct chain_match m = {.packet_bit = CHAIN_BIT_SET, .lo = lo, NO_SYN};
-	steps_do(c, chain, m, CHAIN_DO_NOTRACK);
-	m.flags_of = m.flags = TCP_SYN | TCP_ACK;
-	steps_do(c, chain, m, CHAIN_DO_NOTRACK);
-	m.flags_of = m.flags = 0;
-	m.protocol = CHAIN_TOO_BIG;
-	steps_do(c, chain, m, CHAIN_DO_NOTRACK);
+	static const struct chain_match kinds[] = {
+		{NO_SYN},
+		{.flags_of = TCP_SYN | TCP_ACK, .flags = TCP_SYN | TCP_ACK},
+		{.protocol = CHAIN_TOO_BIG},
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		steps_do(c, CHAIN_INJECTED, kinds[i], CHAIN_DO_NOTRACK);
 }
 
 static void build_raw(struct chains *c)
 {
-	add_injected(c, CHAIN_RAW_OUTPUT, CHAIN_LO_ANY);
-	add_injected(c, CHAIN_RAW_PREROUTING, CHAIN_LO_IN);
+	struct chain_match ours = {.packet_bit = CHAIN_BIT_SET};
+
+	build_injected(c);
+	steps_goto(c, CHAIN_RAW_OUTPUT, ours, CHAIN_INJECTED);
+	ours.lo = CHAIN_LO_IN;
+	steps_goto(c, CHAIN_RAW_PREROUTING, ours, CHAIN_INJECTED);
 	judgement_cookies_sizes(c, CHAIN_RAW_OUTPUT);
 	judgement_cookies_sizes(c, CHAIN_RAW_PREROUTING);
 }

@@ -78,9 +78,10 @@ static void build_blocked(struct chains *c)
 		/* First what there is most of. INVALID segments have no direction. */
 		steps_do(c, hooks[i], (struct chain_match){.direction = CHAIN_REPLY},
 			CHAIN_DO_RETURN);
-		steps_goto(c, hooks[i],
-			(struct chain_match){.protocol = CHAIN_TCP, .blocked = true},
-			LASTING_BLOCKED_RULES);
+		steps_do(c, hooks[i], (struct chain_match){.protocol = CHAIN_NOT_TCP},
+			CHAIN_DO_RETURN);
+		steps_goto(
+			c, hooks[i], (struct chain_match){.blocked = true}, LASTING_BLOCKED_RULES);
 	}
 	for (size_t i = 0; i < p->rule_count; i++) {
 		const struct policy_rule *r = &p->rules[i];
@@ -118,7 +119,7 @@ static void add_invalid(struct chains *c, size_t chain, enum chain_side side)
 /* The hooks' own steps are also what keeps conntrack on for both families. */
 static void build_invalid(struct chains *c)
 {
-	const struct chain_match invalid = {.protocol = CHAIN_TCP, .states = CHAIN_INVALID};
+	const struct chain_match invalid = {.states = CHAIN_INVALID};
 
 	pass_lo(c, LASTING_INVALID_INPUT, CHAIN_LO_IN);
 	pass_lo(c, LASTING_INVALID_OUTPUT, CHAIN_LO_OUT);

@@ -72,12 +72,14 @@ static void blocked_sources_are_dropped_where_rules_judge(void **state)
 		"\t\ttype filter hook input priority -160; policy accept;\n"
 		"\t\tiifname \"lo\" return\n"
 		"\t\tct direction reply return\n"
-		"\t\tmeta l4proto tcp ip saddr @block4 goto blocked\n"
-		"\t\tmeta l4proto tcp ip6 saddr @block6 goto blocked\n\t}\n",
+		"\t\tmeta l4proto != tcp return\n"
+		"\t\tip saddr @block4 goto blocked\n"
+		"\t\tip6 saddr @block6 goto blocked\n\t}\n",
 		"chain blocked_forward {\n"
 		"\t\ttype filter hook forward priority -160; policy accept;\n"
 		"\t\tct direction reply return\n"
-		"\t\tmeta l4proto tcp ip saddr @block4 goto blocked\n",
+		"\t\tmeta l4proto != tcp return\n"
+		"\t\tip saddr @block4 goto blocked\n",
 		"chain blocked {\n"
 		"\t\tiifname { \"eth0\" } tcp dport { 22 } return\n"
 		"\t\ttcp dport { 25 } counter return comment \"ackgate:observed:blocked:1\"\n"
@@ -94,7 +96,7 @@ static void a_rule_may_name_lo(void **state)
 {
 	static const char *const has[LINES] = {
 		"priority -160; policy accept;\n\t\tct direction reply return\n"
-		"\t\tmeta l4proto tcp ip saddr @block4 goto blocked\n",
+		"\t\tmeta l4proto != tcp return\n\t\tip saddr @block4 goto blocked\n",
 		"iifname { \"lo\" } counter drop comment \"ackgate:drop:blocked:0\"\n"
 		"\t\tiifname != \"lo\" tcp dport { 80 } counter drop comment "
 		"\"ackgate:drop:blocked:1\"\n",
@@ -118,12 +120,12 @@ static void what_is_not_translated_goes_nowhere(void **state)
 		"sack-perm\n\t}\n",
 		"type filter hook input priority 160; policy accept;\n"
 		"\t\tiifname \"lo\" return\n"
-		"\t\tmeta l4proto tcp ct state invalid goto invalid_clients\n",
+		"\t\tct state invalid goto invalid_clients\n",
 		"type filter hook forward priority 160; policy accept;\n"
-		"\t\tmeta l4proto tcp ct state invalid goto invalid_either\n",
+		"\t\tct state invalid goto invalid_either\n",
 		"type filter hook output priority 160; policy accept;\n"
 		"\t\toifname \"lo\" return\n"
-		"\t\tmeta l4proto tcp ct state invalid goto invalid_servers\n",
+		"\t\tct state invalid goto invalid_servers\n",
 		"chain invalid_clients {\n"
 		"\t\tiifname { \"eth0\" } tcp dport { 22 } return\n"
 		"\t\ttcp dport { 25 } return\n"

@@ -20,7 +20,7 @@
 	}
 
 enum {
-	LINES = 10,
+	LINES = 13,
 	RULES = 3,
 	MARK = 0x40000000
 };
@@ -65,17 +65,21 @@ static const struct scenario scenarios[] = {
 				/* what we inject, but for our own SYNs */
 				"chain raw_output {\n"
 				"\t\ttype filter hook output priority -300; policy accept;\n"
-				"\t\tmeta mark & 0x40000000 == 0x40000000 tcp flags & (syn) == 0x0 "
+				"\t\tmeta mark & 0x40000000 == 0x40000000 goto raw_injected\n",
+				"chain raw_prerouting {\n"
+				"\t\ttype filter hook prerouting priority -300; policy accept;\n"
+				"\t\tmeta mark & 0x40000000 == 0x40000000 iifname \"lo\" goto "
+				"raw_injected\n",
+				"chain raw_injected {\n"
+				"\t\ttcp flags & (syn) == 0x0 notrack\n"
+				"\t\ttcp flags & (syn | ack) == syn | ack notrack\n"
+				"\t\ticmp type destination-unreachable icmp code frag-needed "
 				"notrack\n"
-				"\t\tmeta mark & 0x40000000 == 0x40000000 tcp flags & (syn | ack) "
-				"== "
-				"syn | ack notrack\n"
-				"\t\ticmp type destination-unreachable icmp code frag-needed meta "
-				"mark & "
-				"0x40000000 == 0x40000000 notrack\n"
-				"\t\ticmpv6 type packet-too-big meta mark & 0x40000000 == "
-				"0x40000000 "
-				"notrack\n\t}\n",
+				"\t\ticmpv6 type packet-too-big notrack\n\t}\n",
+				/* first what there is most of */
+				"type filter hook forward priority 50; policy accept;\n"
+				"\t\tmeta mark & 0x40000000 == 0x00000000 ct mark & 0x40000000 == "
+				"0x40000000 tcp flags & (syn | rst) == 0x0 return\n",
 				"meta mark & 0x40000000 == 0x40000000 tcp flags & (syn) == 0x0 "
 				"goto admit\n",
 				"ct mark & 0x40000000 == 0x40000000 tcp flags & (syn) == 0x0 "
@@ -105,11 +109,17 @@ static const struct scenario scenarios[] = {
 				"\"ackgate:drop:no_flow:0\" -j DROP\n",
 				"-A ACKGATE_ICMP_ERRORS -p ipv6-icmp -m icmp6 --icmpv6-type 1 ",
 				"-A PREROUTING -j ACKGATE_RAW_PREROUTING\n",
-				"-A ACKGATE_RAW_OUTPUT -p tcp -m mark --mark 0x40000000/0x40000000 "
-				"-m tcp --tcp-flags SYN NONE -j CT --notrack\n",
-				"-A ACKGATE_RAW_PREROUTING -p tcp -i lo -m mark --mark "
-				"0x40000000/0x40000000 -m tcp --tcp-flags SYN,ACK SYN,ACK -j CT "
-				"--notrack\n",
+				"-A ACKGATE_RAW_OUTPUT -m mark --mark 0x40000000/0x40000000 -g "
+				"ACKGATE_RAW_INJECTED\n",
+				"-A ACKGATE_RAW_PREROUTING -i lo -m mark --mark "
+				"0x40000000/0x40000000 -g ACKGATE_RAW_INJECTED\n",
+				"-A ACKGATE_RAW_INJECTED -p tcp -m tcp --tcp-flags SYN NONE -j CT "
+				"--notrack\n"
+				"-A ACKGATE_RAW_INJECTED -p tcp -m tcp --tcp-flags SYN,ACK SYN,ACK "
+				"-j CT --notrack\n",
+				"-A ACKGATE_FORWARD -p tcp -m mark --mark 0x0/0x40000000 -m "
+				"connmark --mark 0x40000000/0x40000000 -m tcp --tcp-flags SYN,RST "
+				"NONE -j RETURN\n-A ACKGATE_FORWARD ! -p tcp ",
 			},
 		.iptables.lacks = {"ACKGATE_FULL", "ACKGATE_PASS", "mangle"},
 	},

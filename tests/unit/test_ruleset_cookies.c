@@ -312,6 +312,8 @@ static void resets_of_servers_are_asked_about(void **state)
 {
 	static const char *const nft[LINES] = {
 		"type filter hook forward priority 50; policy accept;\n"
+		"\t\tmeta mark & 0x40000000 == 0x00000000 ct mark & 0x40000000 == 0x40000000 tcp "
+		"flags & (syn | rst) == 0x0 return\n"
 		"\t\tmeta l4proto != tcp goto icmp_errors\n"
 		"\t\tmeta mark & 0x40000000 == 0x40000000 ct state untracked return\n"
 		"\t\tmeta mark & 0x40000000 == 0x40000000 tcp flags & (syn) == 0x0 goto admit\n"
@@ -349,13 +351,14 @@ static void resets_of_servers_are_asked_about(void **state)
 static void words_about_sizes_are_asked_about(void **state)
 {
 	static const char *const nft[LINES] = {
-		"0x40000000 notrack\n"
+		"priority -300; policy accept;\n"
+		"\t\tmeta mark & 0x40000000 == 0x40000000 goto raw_injected\n"
 		"\t\ticmp type destination-unreachable icmp code frag-needed meta mark & "
 		"0x40000000 "
 		"== 0x00000000 limit rate 500/second burst 500 packets queue num 5204-5205 bypass\n"
 		"\t\ticmpv6 type packet-too-big meta mark & 0x40000000 == 0x00000000 limit rate "
 		"500/second burst 500 packets queue num 5204-5205 bypass\n\t}\n",
-		"iifname \"lo\" notrack\n"
+		"iifname \"lo\" goto raw_injected\n"
 		"\t\ticmp type destination-unreachable icmp code frag-needed meta mark & "
 		"0x40000000 "
 		"== 0x00000000 limit rate 500/second burst 500 packets queue num 5204-5205 "
