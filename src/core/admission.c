@@ -356,7 +356,9 @@ static bool is_settled(struct engine *e, const struct policy_rule *rule,
 {
 	bool by_source = rule->syn_rate.per_s || rule->connections_per_source;
 	struct addr source = by_source ? engine_source(e, &t->client) : t->client;
-	enum reason reason = over_source_limits(e, rule, &source, now_us);
+	enum reason reason = engine_shared_is_backend_down(e->shared, rule->slot)
+				     ? REASON_backend_down
+				     : over_source_limits(e, rule, &source, now_us);
 
 	if (reason == REASON_NONE) {
 		reason = over_half_open(e, rule, &source);

@@ -225,6 +225,9 @@ struct engine_flow_info {
 struct engine_shared *engine_shared_new(uint32_t sources, const struct siphash_key *key);
 void engine_shared_free(struct engine_shared *s);
 uint32_t engine_shared_half_open(const struct engine_shared *s, uint16_t slot);
+/* Whether no server of a splice rule's backend is up: its SYNs are refused meanwhile. */
+void engine_shared_backend_down(struct engine_shared *s, uint16_t slot, bool down);
+bool engine_shared_is_backend_down(const struct engine_shared *s, uint16_t slot);
 /* What is known of servers and of sources. */
 struct learned *engine_shared_learned(struct engine_shared *s);
 struct limiter *engine_shared_limiter(struct engine_shared *s);

@@ -15,6 +15,7 @@ struct engine_shared {
 	struct learned *learned;
 	/* By slot. */
 	_Atomic uint32_t half_open[POLICY_RULES_MAX];
+	_Atomic bool backend_down[POLICY_RULES_MAX];
 	_Atomic bool cookies_on[POLICY_RULES_MAX];         /* adaptive ones */
 	_Atomic uint64_t cookie_sent_us[POLICY_RULES_MAX]; /* the last one */
 	_Atomic uint32_t unanswered[2][POLICY_RULES_MAX];  /* cookies sent less those that came

@@ -37,6 +37,16 @@ uint32_t engine_shared_half_open(const struct engine_shared *s, uint16_t slot)
 	return atomic_load_explicit(&s->half_open[slot], memory_order_relaxed);
 }
 
+void engine_shared_backend_down(struct engine_shared *s, uint16_t slot, bool down)
+{
+	atomic_store_explicit(&s->backend_down[slot], down, memory_order_relaxed);
+}
+
+bool engine_shared_is_backend_down(const struct engine_shared *s, uint16_t slot)
+{
+	return atomic_load_explicit(&s->backend_down[slot], memory_order_relaxed);
+}
+
 struct learned *engine_shared_learned(struct engine_shared *s)
 {
 	return s->learned;
