@@ -279,6 +279,38 @@ static json_t *run_unblock(struct request *r)
 	return tell(r, done, message);
 }
 
+static json_t *run_backends(struct request *r)
+{
+	return no_args(r) ? r->ops->backends(r->arg) : NULL;
+}
+
+static json_t *run_administer(struct request *r, const char *how)
+{
+	const char *server = "";
+	char *message = NULL;
+	json_error_t e;
+
+	if (unpack_failed(r, json_unpack_ex(r->args, &e, 0, "{s:s !}", "server", &server), &e))
+		return NULL;
+	bool done = r->ops->administer(r->arg, server, how, &message);
+	return tell(r, done, message);
+}
+
+static json_t *run_backends_enable(struct request *r)
+{
+	return run_administer(r, "enable");
+}
+
+static json_t *run_backends_disable(struct request *r)
+{
+	return run_administer(r, "disable");
+}
+
+static json_t *run_backends_drain(struct request *r)
+{
+	return run_administer(r, "drain");
+}
+
 static json_t *run_drain(struct request *r)
 {
 	uint64_t timeout_us;
@@ -294,18 +326,22 @@ static const struct {
 	const char *name;
 	json_t *(*run)(struct request *r);
 } commands[] = {
-	{"status", run_status},         /* {} */
-	{"flows", run_flows},           /* {"filter": TEXT, "limit": N} */
-	{"flows kill", run_flows_kill}, /* {"filter": TEXT} */
-	{"failures", run_failures},     /* {} */
-	{"rules", run_rules},           /* {} */
-	{"config", run_config},         /* {} */
-	{"reload", run_reload},         /* {"confirm_s": SECONDS} */
-	{"confirm", run_confirm},       /* {} */
-	{"sources", run_sources},       /* {} */
-	{"block", run_block},           /* {"range": ADDRS, "for_s": SECONDS} */
-	{"unblock", run_unblock},       /* {"range": ADDRS} */
-	{"drain", run_drain},           /* {"timeout_s": SECONDS} */
+	{"status", run_status},                     /* {} */
+	{"flows", run_flows},                       /* {"filter": TEXT, "limit": N} */
+	{"flows kill", run_flows_kill},             /* {"filter": TEXT} */
+	{"failures", run_failures},                 /* {} */
+	{"rules", run_rules},                       /* {} */
+	{"config", run_config},                     /* {} */
+	{"reload", run_reload},                     /* {"confirm_s": SECONDS} */
+	{"confirm", run_confirm},                   /* {} */
+	{"sources", run_sources},                   /* {} */
+	{"block", run_block},                       /* {"range": ADDRS, "for_s": SECONDS} */
+	{"unblock", run_unblock},                   /* {"range": ADDRS} */
+	{"backends", run_backends},                 /* {} */
+	{"backends enable", run_backends_enable},   /* {"server": "BACKEND/SERVER"} */
+	{"backends disable", run_backends_disable}, /* likewise */
+	{"backends drain", run_backends_drain},     /* likewise */
+	{"drain", run_drain},                       /* {"timeout_s": SECONDS} */
 };
 
 json_t *commands_refusal(const char *sentence)

@@ -58,6 +58,10 @@ struct control_ops {
 	/* for_us is never 0. */
 	bool (*block)(void *arg, const struct addr_range *range, uint64_t for_us, char **message);
 	bool (*unblock)(void *arg, const struct addr_range *range, char **message);
+	json_t *(*backends)(
+		void *arg); /* {"servers": [records_server() ...], "listeners": [...]} */
+	/* `server` is BACKEND/SERVER; `how` is enable, disable or drain. */
+	bool (*administer)(void *arg, const char *server, const char *how, char **message);
 	/*
 	 * Begins to leave new handshakes alone and returns at once; the daemon stops when those
 	 * under way are done, or after timeout_us if that is not 0.

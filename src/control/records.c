@@ -273,3 +273,21 @@ json_t *records_rule(const struct status_rule *r)
 	}
 	return o;
 }
+
+json_t *records_server(const struct records_server *s)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:o}", "backend",
+		s->backend, "server", s->server, "address", s->address, "state", s->state,
+		"since_s", (json_int_t)s->since_s, "last", s->last, "connections",
+		(json_int_t)s->connections, "total", (json_int_t)s->total, "failures",
+		(json_int_t)s->failures, "weight", (json_int_t)s->weight, "max_connections",
+		s->max_connections != 0 ? json_integer(s->max_connections) : json_null());
+}
+
+json_t *records_listener(const struct records_listener *l)
+{
+	return json_pack("{s:s, s:o, s:b, s:I, s:I, s:I}", "rule", l->rule, "address",
+		endpoint_json(&l->at.addr, l->at.port), "transparent", l->transparent, "backlog",
+		(json_int_t)l->backlog, "backlog_max", (json_int_t)l->backlog_max, "overflows",
+		(json_int_t)l->overflows);
+}

@@ -63,6 +63,38 @@ void records_sources_add_block(
  */
 json_t *records_sources_end(struct records_sources *s);
 
+/* A server of a backend. Strings are borrowed; durations in seconds. */
+struct records_server {
+	const char *backend;
+	const char *server;
+	const char *address; /* where it is; empty: not known */
+	const char *state;   /* up, down, disabled, draining, unresolved */
+	uint64_t since_s;    /* for how long */
+	const char *last;    /* what came of the last check or connection */
+	uint32_t connections;
+	uint64_t total;
+	uint64_t failures;
+	uint32_t weight;
+	uint32_t max_connections; /* 0: no limit */
+};
+
+/* {backend, server, address, state, since_s, last, connections, total, failures, weight,
+ * max_connections}, null for no limit. To be put into {"servers": [...], "listeners": [...]}. */
+json_t *records_server(const struct records_server *s);
+
+/* A place that splice rules listen at. */
+struct records_listener {
+	const char *rule;
+	struct endpoint at;
+	bool transparent;
+	uint32_t backlog;
+	uint32_t backlog_max;
+	uint32_t overflows;
+};
+
+/* {rule, address, transparent, backlog, backlog_max, overflows} */
+json_t *records_listener(const struct records_listener *l);
+
 /*
  * What product scripts rely on: {name, mode, matched, admitted, dropped, half_open,
  * cookies_active}, and enforce.

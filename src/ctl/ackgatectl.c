@@ -46,6 +46,10 @@ static const char usage[] =
 	"  sources                  who has the most connections, and who is blocked\n"
 	"  block ADDR [TIME]        block an address, a prefix or a range, for TIME [10m]\n"
 	"  unblock ADDR             lift such a block\n"
+	"  backends                 the servers of rules that splice, and where they listen\n"
+	"  backends enable SERVER   (BACKEND/SERVER) let it have connections again\n"
+	"  backends disable SERVER  give it no new ones, and check it no more\n"
+	"  backends drain SERVER    give it no new ones\n"
 	"  config                   the configuration in force, defaults included\n"
 	"  reload [--confirm TIME]  read the configuration again; with TIME, go back to the old\n"
 	"                           one unless `ackgatectl confirm` follows in time\n"
@@ -193,6 +197,17 @@ static bool take_unblock(const struct options *o, json_t **args)
 	return true;
 }
 
+static bool take_server(const struct options *o, json_t **args)
+{
+	if (o->word_count == 0 || strchr(o->words[0], '/') == NULL)
+		return complain(
+			"give a server as BACKEND/SERVER; `ackgatectl backends` lists them");
+	if (o->word_count > 1)
+		return complain("'%s' is too much here", o->words[1]);
+	*args = json_pack("{s:s}", "server", o->words[0]);
+	return true;
+}
+
 static const struct command commands[] = {
 	{"status", take_nothing, show_status},
 	{"flows", take_flows, show_flows},
@@ -201,18 +216,24 @@ static const struct command commands[] = {
 	{"sources", take_nothing, show_sources},
 	{"block", take_block, show_message},
 	{"unblock", take_unblock, show_message},
+	{"backends", take_nothing, show_backends},
 	{"config", take_nothing, show_config},
 	{"reload", take_reload, show_message},
 	{"confirm", take_nothing, show_message},
 	{"drain", take_drain, show_message},
 };
 
-static const struct command flows_kill = {"flows kill", take_kill, show_killed};
+/* Of two words. */
+static const struct command longer[] = {
+	{"flows kill", take_kill, show_killed},
+	{"backends enable", take_server, show_message},
+	{"backends disable", take_server, show_message},
+	{"backends drain", take_server, show_message},
+};
 
 static const char *const later[] = {
 	"trace",
 	"explain",
-	"backends",
 	"replay",
 	"watch",
 };
@@ -223,10 +244,15 @@ static const struct command *find_command(struct options *o)
 
 	o->words++;
 	o->word_count--;
-	if (strcmp(name, "flows") == 0 && o->word_count > 0 && strcmp(o->words[0], "kill") == 0) {
+	for (size_t i = 0; o->word_count > 0 && i < sizeof(longer) / sizeof(longer[0]); i++) {
+		const size_t len = strlen(name);
+
+		if (strncmp(longer[i].name, name, len) != 0 || longer[i].name[len] != ' ' ||
+			strcmp(longer[i].name + len + 1, o->words[0]) != 0)
+			continue;
 		o->words++;
 		o->word_count--;
-		return &flows_kill;
+		return &longer[i];
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(commands[i].name, name) == 0)

@@ -7,6 +7,7 @@ src_ctl_libackctl_a_SOURCES = \
 	src/ctl/table.c src/ctl/table.h \
 	src/ctl/page.c src/ctl/page.h \
 	src/ctl/show.c src/ctl/show.h \
+	src/ctl/show_backends.c \
 	src/ctl/show_rules.c \
 	src/ctl/show_sources.c \
 	src/ctl/show_status.c

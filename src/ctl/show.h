@@ -27,6 +27,8 @@ void show_failures(const struct show *s, const json_t *result);
 void show_rules(const struct show *s, const json_t *result);
 /* Those with the most connections, and who is blocked. */
 void show_sources(const struct show *s, const json_t *result);
+/* Servers, and where clients are accepted. */
+void show_backends(const struct show *s, const json_t *result);
 void show_config(const struct show *s, const json_t *result);
 /* The daemon's message, if it has one. */
 void show_message(const struct show *s, const json_t *result);
