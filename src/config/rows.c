@@ -155,8 +155,8 @@ enum {
 const struct option option_rows[] = {
 	{SECTION_DAEMON, "user", OPTION_USER, CONFIG(daemon.user), .initial = "ackgate",
 		.restart = true,
-		.help = "Whom the daemon becomes once it is set up, with CAP_NET_ADMIN and "
-			"CAP_NET_RAW alone; root means: nobody else."},
+		.help = "Whom the daemon becomes once it is set up, with CAP_NET_ADMIN, "
+			"CAP_NET_RAW and CAP_NET_BIND_SERVICE alone; root means: nobody else."},
 	{SECTION_DAEMON, "workers", OPTION_NUMBER, CONFIG(daemon.workers), .min = 1, .max = 64,
 		.zero = "auto", .initial = "auto", .restart = true,
 		.help = "Threads, each with a queue and a part of the flows of its own; auto: one "

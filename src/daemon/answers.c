@@ -10,6 +10,7 @@
 #include "daemon/cookies.h"
 #include "daemon/daemon_state.h"
 #include "daemon/log.h"
+#include "daemon/splicing.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -212,6 +213,7 @@ static void fill_status(struct daemon *d, const struct sums *s, struct status *o
 		.note_count = d->note_count,
 	};
 	out->flows.offloaded = offloaded(d, &s->gauges);
+	splicing_status(d, out);
 	memcpy(out->handshakes.failed, s->counters.failed, sizeof(out->handshakes.failed));
 	memcpy(out->drops, s->counters.drops, sizeof(out->drops));
 	memcpy(out->observed, s->counters.observed, sizeof(out->observed));
@@ -463,7 +465,7 @@ static void on_drain_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	daemon_call_all(d, add_half_open, &left);
-	if ((left > 0 || cookies_under_way(d)) &&
+	if ((left > 0 || cookies_under_way(d) || !splicing_idle(d)) &&
 		(d->drain_until_us == 0 || worker_now() < d->drain_until_us))
 		return;
 	log_notice("drained, %u handshakes left unfinished", left);
@@ -485,6 +487,7 @@ static bool answer_drain(void *arg, uint64_t timeout_us, char **message)
 	d->draining = true;
 	d->drain_until_us = timeout_us ? worker_now() + timeout_us : 0;
 	daemon_call_all(d, begin_drain, &how);
+	splicing_rest(d);
 	*message = strdup(how == DRAIN_OPEN ? "draining: handshakes under way go on, new ones pass "
 					      "unjudged, then it stops"
 					    : "draining: handshakes under way go on, new ones are "
@@ -505,5 +508,7 @@ const struct control_ops answers_ops = {
 	.sources = answer_sources,
 	.block = answer_block,
 	.unblock = answer_unblock,
+	.backends = answers_backends,
+	.administer = answers_administer,
 	.drain = answer_drain,
 };

@@ -21,6 +21,7 @@
 #include "daemon/notify.h"
 #include "daemon/privileges.h"
 #include "daemon/program.h"
+#include "daemon/splicing.h"
 #include "kernel/netns_lock.h"
 
 #include <errno.h>
@@ -37,7 +38,10 @@
 
 enum {
 	WHY = 512,
-	PROGRAM_TIMEOUT_MS = 30000
+	PROGRAM_TIMEOUT_MS = 30000,
+	STOP_COOKIES_MS = 500,
+	STOP_LOOK_MS = 20,
+	STOP_GRACE_US = 30000000, /* to take the rules away */
 };
 
 /* Wherever this program is installed: others have to see the same locks. */
@@ -49,21 +53,6 @@ static void print_faults(const struct config_errors *errors)
 		fprintf(stderr, "%s\n", errors->list[i]);
 }
 
-struct config *daemon_parse(const struct config_source *sources, size_t count,
-	const struct config *previous, struct config_errors *errors)
-{
-	struct config *c = config_parse(sources, count, previous, errors);
-
-	for (size_t i = 0; c && i < c->policy.rule_count; i++)
-		if (c->policy.rules[i].mode == MODE_SPLICE) {
-			config_errors_add(errors, "mode = splice is not in this version; gate, "
-						  "accept, drop and reject are");
-			config_free(c);
-			c = NULL;
-		}
-	return c;
-}
-
 static struct config *load(const char *file)
 {
 	struct config_errors errors = {0};
@@ -72,7 +61,7 @@ static struct config *load(const char *file)
 	struct config_source *sources = config_read(file, &count, &errors);
 
 	if (sources)
-		c = daemon_parse(sources, count, NULL, &errors);
+		c = config_parse(sources, count, NULL, &errors);
 	print_faults(&errors);
 	config_errors_free(&errors);
 	config_sources_free(sources, sources ? count : 0);
@@ -315,6 +304,8 @@ static bool open_all(struct daemon *d, char *why, size_t why_size)
 		snprintf(why, why_size, "can't make an event loop");
 		return false;
 	}
+	if (!splicing_prepare(d, d->config, why, why_size))
+		return false;
 	d->control =
 		control_open(d->base, d->config->daemon.control, &answers_ops, d, why, why_size);
 	return d->control != NULL;
@@ -343,21 +334,48 @@ static void give_no_more_cookies(const struct worker_view *view, void *arg)
 	engine_hold_cookies(view->engine, arg, false);
 }
 
-/* Clients that have been sent a cookie get a moment to come back with it: without us, their server
- * would reset them. A second signal does not wait. */
+static void on_stop_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	const uint64_t now = worker_now();
+
+	(void)fd;
+	(void)what;
+	if (now >= d->stop_after_us && (splicing_idle(d) || now >= d->stop_at_us))
+		daemon_stop(d);
+}
+
+/*
+ * Clients that have been sent a cookie get a moment to come back with it: without us, their server
+ * would reset them. Spliced connections may end by themselves for as long as [daemon] drain says. A
+ * second signal does not wait.
+ */
 static void stop_gently(struct daemon *d)
 {
-	static const struct timeval moment = {.tv_usec = 500000};
+	static const struct timeval often = {.tv_usec = STOP_LOOK_MS * 1000};
+	const bool cookies = cookies_under_way(d), spliced = !splicing_idle(d);
+	const uint64_t now = worker_now();
 	bool all[POLICY_RULES_MAX];
 
-	if (d->stopping || !cookies_under_way(d)) {
+	if (d->stopping || (!cookies && !spliced)) {
 		daemon_stop(d);
 		return;
 	}
 	d->stopping = true;
+	d->stop_after_us = cookies ? now + STOP_COOKIES_MS * 1000 : now;
+	d->stop_at_us = now + d->config->daemon.drain_us;
+	d->stop_timer = event_new(d->base, -1, EV_PERSIST, on_stop_timer, d);
+	if (!d->stop_timer || event_add(d->stop_timer, &often) != 0) {
+		daemon_stop(d);
+		return;
+	}
 	memset(all, true, sizeof(all));
 	daemon_call_all(d, give_no_more_cookies, all);
-	event_base_loopexit(d->base, &moment);
+	splicing_rest(d);
+	notify_stop_lasts(d->config->daemon.drain_us + STOP_GRACE_US);
+	if (spliced)
+		log_notice("stopping once the spliced connections have ended, or after %llu s",
+			(unsigned long long)(d->config->daemon.drain_us / 1000000));
 }
 
 static void on_signal(evutil_socket_t number, short what, void *arg)
@@ -402,6 +420,7 @@ static bool start_workers(struct daemon *d, char *why, size_t why_size)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (unsigned i = 0; i < d->worker_count && fine; i++)
 		fine = worker_start(d->workers[i], why, why_size);
+	fine = fine && splicing_start(d, why, why_size);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return fine;
 }
@@ -418,6 +437,7 @@ static bool start(struct daemon *d, char *why, size_t why_size)
 	if (!open_all(d, why, why_size) || !drop_privileges(d, why, why_size) ||
 		!cookies_begin(d, why, why_size) || !begin_gating(d, why, why_size))
 		return false;
+	splicing_commit(d);
 	upkeep_survey(d);
 	if (!upkeep_start(d, why, why_size))
 		return false;
@@ -465,6 +485,7 @@ static void close_control(struct daemon *d)
 static void close_all(struct daemon *d)
 {
 	upkeep_stop(d);
+	splicing_close(d);
 	take_rules_away(d);
 	close_control(d);
 	for (unsigned i = 0; i < d->worker_count; i++)
@@ -476,6 +497,8 @@ static void close_all(struct daemon *d)
 		event_free(d->confirm_timer);
 	if (d->drain_timer)
 		event_free(d->drain_timer);
+	if (d->stop_timer)
+		event_free(d->stop_timer);
 	if (d->base)
 		event_base_free(d->base);
 	engine_shared_free(d->shared);
@@ -513,6 +536,7 @@ int daemon_run(const struct cmdline *options)
 		make_folder_of(d.config->daemon.control);
 		d.helper = helper_start(options->file, d.config->daemon.control, why, sizeof(why));
 	}
+	splicing_inherit(&d);
 	log_open(d.config->daemon.log,
 		options->has_level ? options->level : d.config->daemon.log_level);
 	if (!d.helper || !start(&d, why, sizeof(why))) {

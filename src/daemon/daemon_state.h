@@ -14,6 +14,7 @@
 #include "kernel/protected.h"
 #include "kernel/ruleset.h"
 #include "kernel/translations.h"
+#include "splice/splice.h"
 
 enum {
 	DAEMON_WORKERS_MAX = 64,
@@ -21,7 +22,8 @@ enum {
 	DAEMON_NOTES_MAX = 16,
 	DAEMON_ROUTES_MAX = 64,
 	DAEMON_LAST_BLOCKS = 16,
-	DAEMON_KILLS_MAX = 64
+	DAEMON_KILLS_MAX = 64,
+	DAEMON_SOCKETS_MAX = 256
 };
 
 struct daemon_block {
@@ -53,11 +55,24 @@ struct daemon {
 	struct event *signals[DAEMON_SIGNALS];
 	struct event *confirm_timer;
 	struct event *drain_timer;
+	struct event *stop_timer;
 	bool draining;
 	bool stopping;
+	uint64_t stop_after_us; /* no earlier */
+	uint64_t stop_at_us;    /* no later */
 	uint64_t drain_until_us;
 
 	int words[2]; /* a pipe, for struct worker_word */
+
+	/* splicing.c */
+	struct splice *splice; /* NULL: no rule has asked for it yet */
+	struct splice_change *splice_next;
+	bool splice_runs;
+	struct {
+		int fd;
+		char name[SPLICE_PLACE_NAME];
+	} inherited[DAEMON_SOCKETS_MAX];
+	unsigned inherited_count;
 
 	/* cookies.c */
 	struct lasting *lasting;
@@ -107,9 +122,6 @@ struct daemon {
 	bool no_destroy_told;
 };
 
-/* config_parse, without what this version can't carry out. */
-struct config *daemon_parse(const struct config_source *sources, size_t count,
-	const struct config *previous, struct config_errors *errors);
 /* Puts a configuration's rules into the kernel. -1 with a sentence in `why`. */
 int daemon_apply_rules(struct daemon *d, const struct config *c, char *why, size_t why_size);
 /* Admits what stands of the connections that a configuration's rules name. */

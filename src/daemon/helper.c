@@ -194,6 +194,18 @@ static struct charge charge_of(const char *config_file, const char *control)
 	return charge;
 }
 
+/* Sockets that were handed to the daemon are not the child's: it would keep them open. */
+static void close_others(int a, int b)
+{
+	const int low = a < b ? a : b, high = a < b ? b : a;
+
+	if (low > STDERR_FILENO + 1)
+		close_range(STDERR_FILENO + 1, (unsigned)low - 1, 0);
+	if (low < 0 || high > low + 1)
+		close_range((unsigned)(low < 0 ? STDERR_FILENO : low) + 1, (unsigned)high - 1, 0);
+	close_range((unsigned)high + 1, ~0u, 0);
+}
+
 struct helper *helper_start(
 	const char *config_file, const char *control, char *why, size_t why_size)
 {
@@ -210,7 +222,7 @@ struct helper *helper_start(
 	if (h->pid < 0)
 		goto failed;
 	if (h->pid == 0) {
-		close(fds[0]);
+		close_others(fds[1], charge.folder);
 		serve(fds[1], parent, &charge);
 	}
 	close(fds[1]);

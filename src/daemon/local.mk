@@ -14,10 +14,11 @@ src_daemon_libackdaemon_a_SOURCES += \
 	src/daemon/worker.c src/daemon/worker.h \
 	src/daemon/reload.c \
 	src/daemon/upkeep.c \
-	src/daemon/answers.c src/daemon/answers_flows.c src/daemon/answers.h \
+	src/daemon/answers.c src/daemon/answers_backends.c src/daemon/answers_flows.c src/daemon/answers.h \
 	src/daemon/cookies.c src/daemon/cookies.h \
 	src/daemon/blocks.c src/daemon/blocks.h \
 	src/daemon/memory.c src/daemon/memory.h \
+	src/daemon/splicing.c src/daemon/splicing.h \
 	src/daemon/secret.c src/daemon/secret.h \
 	src/daemon/resend.c src/daemon/resend.h
 
@@ -28,7 +29,8 @@ ackgated_LDADD = \
 	src/daemon/libackdaemon.a \
 	src/control/libackcontrol.a \
 	src/kernel/libackkernel.a \
+	src/splice/libacksplice.a \
 	src/config/libackconfig.a \
 	src/core/libackcore.a \
 	$(EVENT_LIBS) $(NFQ_LIBS) $(NFCT_LIBS) $(MNL_LIBS) $(NFTABLES_LIBS) $(INIH_LIBS) $(CAPNG_LIBS) \
-	$(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
+	$(JANSSON_LIBS) $(SYSTEMD_LIBS) -lm -lpthread

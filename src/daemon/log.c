@@ -22,11 +22,6 @@ enum {
 	ENTRY_MAX_BYTES = 2048, /* a line with its fields, for the journal */
 };
 
-struct field {
-	const char *name;
-	const char *value;
-};
-
 static enum config_log destination = LOG_TO_STDERR;
 static atomic_int threshold = LOG_LEVEL_NOTICE;
 static bool stderr_is_journal;
@@ -189,7 +184,7 @@ static bool add_field(char *entry, size_t *len, const char *name, const char *va
  * in their names.
  */
 static bool emit_journal(
-	enum config_log_level level, const char *text, const struct field *fields, size_t count)
+	enum config_log_level level, const char *text, const struct log_field *fields, size_t count)
 {
 	const char priority[2] = {(char)('0' + priority_of(level)), '\0'};
 	char entry[ENTRY_MAX_BYTES];
@@ -204,7 +199,8 @@ static bool emit_journal(
 			       (const struct sockaddr *)&journal_at, sizeof(journal_at)) >= 0;
 }
 
-static void emit(enum config_log_level level, char *text, const struct field *fields, size_t count)
+static void emit(
+	enum config_log_level level, char *text, const struct log_field *fields, size_t count)
 {
 	for (char *c = text; *c != '\0'; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
@@ -246,6 +242,20 @@ void log_text(enum config_log_level level, const char *text)
 			emit(level, line, NULL, 0);
 		text += len + (end != NULL);
 	}
+}
+
+bool log_site_takes(struct log_site *site, const char *name)
+{
+	if (log_site_allows(site, monotonic_us()))
+		return true;
+	withhold(site, name);
+	return false;
+}
+
+void log_with_fields(
+	enum config_log_level level, char *text, const struct log_field *fields, size_t count)
+{
+	emit(level, text, fields, count);
 }
 
 /* The summary is at the level of warnings: what is missing may be of any level. */
@@ -301,17 +311,15 @@ void log_refused(const struct report *r, const char *rule)
 		return;
 	bool failed = r->cause != CAUSE_NONE;
 	struct log_site *site = failed ? &by_cause[r->cause] : &by_reason[r->reason];
-	if (!log_site_allows(site, monotonic_us())) {
-		withhold(site, failed ? cause_word(r->cause) : reason_word(r->reason));
+	if (!log_site_takes(site, failed ? cause_word(r->cause) : reason_word(r->reason)))
 		return;
-	}
 	endpoint_text(client, &r->tuple.client, r->tuple.client_port);
 	endpoint_text(server, &r->tuple.server, r->tuple.server_port);
 	if (rule == NULL)
 		rule = "none";
 	describe(text, sizeof(text), r, client, server, rule);
 
-	const struct field fields[] = {
+	const struct log_field fields[] = {
 		{"ACKGATE_CLIENT", client},
 		{"ACKGATE_SERVER", server},
 		{"ACKGATE_RULE", rule},

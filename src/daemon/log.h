@@ -55,6 +55,18 @@ void log_write(struct log_site *site, enum config_log_level level, const char *f
 #define log_info(...)    LOG_AT(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...)   LOG_AT(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
+/* One of the journal's fields; no value has a line break. */
+struct log_field {
+	const char *name;
+	const char *value;
+};
+
+/* Whether a line of that site fits into its bound; if not it is counted, and summed up by name. */
+bool log_site_takes(struct log_site *site, const char *name);
+/* One line, which a site has taken, with fields for the journal. Control characters become '?'. */
+void log_with_fields(
+	enum config_log_level level, char *text, const struct log_field *fields, size_t count);
+
 /*
  * Text that somebody asked for, of any length (faults of a file, the status on SIGUSR1): a line
  * each, long ones broken, all of them.

@@ -79,12 +79,18 @@ static bool give_away(
 	return true;
 }
 
-/* Becomes pw's user with the two capabilities alone; libcap-ng's error, 0 if it went well. */
+/* Becomes pw's user with the capabilities that are needed alone; libcap-ng's error, 0 if it went
+ * well. */
 static int change_to(const struct passwd *pw)
 {
+	/* Only listeners of splice rules want it, so some may start without. */
+	const bool binds = capng_have_capability(CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
+
 	capng_clear(CAPNG_SELECT_ALL);
 	if (capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN, CAP_NET_RAW,
-		    -1) < 0)
+		    -1) < 0 ||
+		(binds && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
+				  CAP_NET_BIND_SERVICE) < 0))
 		return -1;
 	if (pw->pw_uid == 0)
 		return capng_apply(CAPNG_SELECT_ALL);

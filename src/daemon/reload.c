@@ -13,6 +13,7 @@
 #include "daemon/daemon_state.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "daemon/splicing.h"
 
 #include <event2/event.h>
 #include <stdarg.h>
@@ -88,6 +89,8 @@ static bool swap(struct daemon *d, struct config *next, char *why, size_t why_si
 {
 	bool held[POLICY_RULES_MAX], refused;
 
+	if (!splicing_prepare(d, next, why, why_size))
+		return false;
 	daemon_adopt(d, next);
 	cookies_new_in(d, next, held);
 	daemon_call_all(d, hold_cookies, held);
@@ -96,8 +99,11 @@ static bool swap(struct daemon *d, struct config *next, char *why, size_t why_si
 	if (refused)
 		tell_engines(d, d->config);
 	daemon_call_all(d, hold_cookies, NULL);
-	if (refused)
+	if (refused) {
+		splicing_abandon(d);
 		return false;
+	}
+	splicing_commit(d);
 	/* Once more, for what completed in between. */
 	daemon_adopt(d, next);
 	daemon_call_all(d, hand_over, NULL);
@@ -121,7 +127,7 @@ static struct config *build(struct daemon *d, struct config_errors *errors)
 {
 	size_t count = 0;
 	struct config_source *sources = helper_read_config(d->helper, &count, errors);
-	struct config *next = sources ? daemon_parse(sources, count, d->config, errors) : NULL;
+	struct config *next = sources ? config_parse(sources, count, d->config, errors) : NULL;
 
 	helper_free_sources(sources, count);
 	if (next)
@@ -163,7 +169,7 @@ static bool reload(struct daemon *d, uint64_t confirm_us, char **message)
 	}
 	if (!swap(d, next, why, sizeof(why))) {
 		config_free(next);
-		*message = say("the kernel refused the new rules: %s", why);
+		*message = say("the system refused it: %s", why);
 		return false;
 	}
 	if (confirm_us && await_confirmation(d, old, confirm_us)) {

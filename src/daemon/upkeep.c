@@ -11,6 +11,7 @@
 #include "daemon/daemon_state.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "daemon/splicing.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -280,6 +281,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	if (workers_go_round(d))
 		notify_watchdog();
 	cookies_tick(d);
+	splicing_tick(d);
 	blocks_tick(d);
 	if (now - d->intact_checked_us > INTACT_EVERY_US) {
 		mend(d);
