@@ -113,6 +113,9 @@ static int try_from(
 		return give_up(fd, fault_of(errno), fault);
 	if (inet)
 		(void)set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	/* The handshake's ACK goes with the data. */
+	if (inet && d->has_data)
+		(void)set(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
 	if (inet && d->has_data && d->route->fast_open)
 		(void)set(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1);
 	if (inet && (client ? bind_client(fd, d) : source ? bind_source(fd, source, true) : 0) != 0)

@@ -14,7 +14,7 @@ struct dial {
 	const struct endpoint *client; /* its address is taken with source = client */
 	const struct endpoint *avoid;  /* the client's own connection is from `client` to here */
 	unsigned turn;                 /* which of the rule's source addresses is the first */
-	bool has_data; /* the client's first bytes are here: Fast Open may carry them */
+	bool has_data; /* the client's first bytes are here: the handshake may carry them */
 };
 
 enum dial_fault {

@@ -144,7 +144,7 @@ static enum direction_outcome read_failed(void)
 	return would_block(errno) ? DIRECTION_WAITS_TO_READ : DIRECTION_READ_FAILED;
 }
 
-static void consider_splicing(struct direction *d, ssize_t n)
+static void consider_splicing(struct direction *d, size_t n)
 {
 	if (d->way != DIRECTION_COPIES)
 		return;
@@ -155,26 +155,61 @@ static void consider_splicing(struct direction *d, ssize_t n)
 	}
 }
 
+/*
+ * Fills the scratch with what there is. *after says what comes behind those bytes: GOES_ON if there
+ * may be more. Looking for it before they are sent costs nothing, since somebody has to look, and
+ * lets the FIN go in the last segment.
+ */
+static size_t read_some(
+	struct direction *d, struct reserve *r, int from, enum direction_outcome *after)
+{
+	size_t n = 0;
+
+	*after = DIRECTION_GOES_ON;
+	while (n < RESERVE_BUFFER) {
+		ssize_t got = recv(from, r->scratch + n, RESERVE_BUFFER - n, 0);
+
+		if (got > 0) {
+			n += (size_t)got;
+			continue;
+		}
+		if (got == 0)
+			d->state = DIRECTION_ENDED;
+		else if (errno == EINTR)
+			continue;
+		else
+			*after = read_failed();
+		break;
+	}
+	return n;
+}
+
 static enum direction_outcome copy_once(struct direction *d, struct reserve *r, int from, int to)
 {
-	ssize_t n = recv(from, r->scratch, RESERVE_BUFFER, 0), sent;
+	enum direction_outcome after;
+	const size_t n = read_some(d, r, from, &after);
+	const int error = errno, more = d->state == DIRECTION_ENDED ? MSG_MORE : 0;
+	ssize_t sent;
 
-	if (n < 0)
-		return errno == EINTR ? DIRECTION_GOES_ON : read_failed();
-	if (n == 0) {
-		d->state = DIRECTION_ENDED;
-		return DIRECTION_GOES_ON;
-	}
+	if (n == 0)
+		return after;
 	consider_splicing(d, n);
-	sent = send(to, r->scratch, (size_t)n, MSG_NOSIGNAL);
-	if (sent < 0 && !would_block(errno) && errno != EINTR)
+	do
+		sent = send(to, r->scratch, n, MSG_NOSIGNAL | more);
+	while (sent < 0 && errno == EINTR);
+	if (sent < 0 && !would_block(errno))
 		return DIRECTION_WRITE_FAILED;
 	if (sent < 0)
 		sent = 0;
 	d->bytes += (uint64_t)sent;
-	if (sent < n && !keep(d, r, r->scratch + sent, (size_t)(n - sent)))
-		return DIRECTION_WRITE_FAILED;
-	return DIRECTION_GOES_ON;
+	if ((size_t)sent < n) {
+		if (!keep(d, r, r->scratch + sent, n - (size_t)sent))
+			return DIRECTION_WRITE_FAILED;
+		/* An error that was read is gone: it has to be told now. */
+		after = after == DIRECTION_READ_FAILED ? after : DIRECTION_GOES_ON;
+	}
+	errno = error;
+	return after;
 }
 
 static void consider_copying(struct direction *d, ssize_t n)

@@ -6,7 +6,7 @@
  * Bytes are copied through the thread's scratch as long as they come in small pieces, and move
  * inside the kernel, by splice(2) through a pipe, once they come in bulk. A pipe or a buffer is
  * held only while the receiver does not take what the sender has sent. SPLICE_F_MORE is never set:
- * it would hold back the last bytes of an answer.
+ * it would hold back the last bytes of an answer. (MSG_MORE is, if a FIN follows at once.)
  */
 #ifndef ACKGATE_SPLICE_DIRECTION_H
 #define ACKGATE_SPLICE_DIRECTION_H

@@ -130,8 +130,7 @@ static bool has_data(const struct session *s)
 {
 	uint8_t byte;
 
-	return s->route->fast_open && s->ends[SPLICE_CLIENT].readable &&
-	       recv(s->ends[SPLICE_CLIENT].fd, &byte, 1, MSG_PEEK) == 1;
+	return recv(s->ends[SPLICE_CLIENT].fd, &byte, 1, MSG_PEEK) == 1;
 }
 
 static void give_back(struct session *s)
@@ -300,8 +299,10 @@ static enum next look_at_connect(struct session *s)
 	struct end *client = &s->ends[SPLICE_CLIENT], *server = &s->ends[SPLICE_SERVER];
 	int error;
 
-	if (server->writable || server->readable) {
-		server->readable = false;
+	/* An error shows as both (libevent, epoll.c). */
+	if (server->writable && !server->readable)
+		return connected(s);
+	if (server->readable) {
 		error = take_error(server->fd);
 		if (!error && server->writable)
 			return connected(s);
