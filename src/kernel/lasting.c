@@ -18,8 +18,10 @@ enum {
 struct lasting {
 	const char *cannot_translate; /* NULL: it can */
 	const char *cannot_block;
-	struct lasting_parts parts;   /* since the last apply */
-	long rules;                   /* -1: none was applied */
+	struct lasting_parts parts; /* since the last apply */
+	long rules;                 /* -1: none was applied */
+	char *guard;                /* the chains that come with the first block, by that policy */
+	long guard_rules;
 	struct ruleset_counts folded; /* of rules that others replaced */
 	/* Of those that are there, when they were last read: somebody may take them away. */
 	struct ruleset_counts seen;
@@ -58,7 +60,7 @@ static void probe(struct lasting *l)
 			"the kernel can't translate what begins with a SYN cookie: nf_tables has "
 			"no synproxy or no conntrack (modules nft_synproxy and nft_ct, "
 			"CONFIG_NFT_SYNPROXY and CONFIG_NFT_CT)";
-	if (!can((struct lasting_parts){.block = true}, &forbidden))
+	if (!can((struct lasting_parts){.block = true, .guard = true}, &forbidden))
 		l->cannot_block = "the kernel can't block sources: nf_tables has no sets of "
 				  "ranges with timeouts, or no conntrack (module nft_ct, "
 				  "CONFIG_NFT_CT)";
@@ -76,6 +78,9 @@ struct lasting *lasting_open(void)
 
 void lasting_close(struct lasting *l)
 {
+	if (l == NULL)
+		return;
+	free(l->guard);
 	free(l);
 }
 
@@ -141,7 +146,9 @@ static bool run(const char *text, const char *failed, char *why, size_t why_size
 	return ok;
 }
 
-/* What was translated once goes on to be: connections may stand whatever the policy says now. */
+/* What was translated once goes on to be: connections may stand whatever the policy says now. And
+ * once there were blocks, the chains that look for them stay: to delete one would cost the queues
+ * their packets. */
 static struct lasting_parts parts_for(const struct lasting *l, json_t *there, bool translate)
 {
 	bool object = has(there, "synproxy", LASTING_TRANSLATION);
@@ -149,8 +156,45 @@ static struct lasting_parts parts_for(const struct lasting *l, json_t *there, bo
 	return (struct lasting_parts){
 		.translate = l->cannot_translate == NULL && (translate || object),
 		.block = l->cannot_block == NULL,
+		.guard = l->cannot_block == NULL &&
+			 (l->parts.guard || has(there, "chain", LASTING_BLOCKED)),
 		.object_there = object,
 	};
+}
+
+/* Keeps what the first block will need. False without memory. */
+static bool prepare_guard(struct lasting *l, const struct policy *policy)
+{
+	const struct lasting_parts parts = {.guard = true};
+	char *text = NULL;
+	size_t size;
+	long rules = -1;
+	FILE *to = open_memstream(&text, &size);
+
+	if (to != NULL) {
+		rules = lasting_render(to, LASTING_TABLE, policy, parts);
+		if (fclose(to) != 0)
+			rules = -1;
+	}
+	if (rules < 0) {
+		free(text);
+		return false;
+	}
+	free(l->guard);
+	l->guard = text;
+	l->guard_rules = rules;
+	return true;
+}
+
+static bool install_guard(struct lasting *l, char *why, size_t why_size)
+{
+	if (l->parts.guard || l->rules < 0)
+		return true;
+	if (!run(l->guard, "nftables refused the rules that a block needs", why, why_size))
+		return false;
+	l->parts.guard = true;
+	l->rules += l->guard_rules;
+	return true;
 }
 
 static long install(const struct policy *policy, json_t *there, struct lasting_parts parts,
@@ -182,6 +226,10 @@ int lasting_apply(
 
 	if (translate && l->cannot_translate != NULL) {
 		snprintf(why, why_size, "%s", l->cannot_translate);
+		return -1;
+	}
+	if (!prepare_guard(l, policy)) {
+		snprintf(why, why_size, "out of memory for the rules");
 		return -1;
 	}
 	json_t *there = list();
@@ -253,6 +301,7 @@ int lasting_remove(struct lasting *l, bool keep_translation, char *why, size_t w
 	if (!ok)
 		return -1;
 	l->rules = -1;
+	l->parts.guard = false;
 	chain_counts_add(&l->folded, &l->seen);
 	l->seen = (struct ruleset_counts){0};
 	return 0;
@@ -293,6 +342,8 @@ int lasting_block(struct lasting *l, const struct addr_range *range, uint32_t se
 		snprintf(why, why_size, "%s", l->cannot_block);
 		return -1;
 	}
+	if (!install_guard(l, why, why_size))
+		return -1;
 	return lasting_blocks_add(range, seconds, why, why_size);
 }
 
@@ -309,8 +360,9 @@ int lasting_blocks(struct lasting *l,
 
 int lasting_print(const struct policy *policy, bool translate, FILE *to)
 {
-	const struct lasting_parts parts = {.translate = translate, .block = true};
+	const struct lasting_parts parts = {.translate = translate, .block = true, .guard = true};
 
+	fputs("# its chains named \"" LASTING_BLOCKED "\" come with the first block\n", to);
 	nft_run_write_clearing(NULL, LASTING_TABLE, to);
 	return lasting_render(to, LASTING_TABLE, policy, parts) < 0 ? -1 : 0;
 }

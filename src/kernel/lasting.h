@@ -4,7 +4,8 @@
  * ackgate_lasting", whichever way the queues are fed. It holds what the kernel needs to translate
  * connections that began with a cookie (a synproxy object that nothing refers to, something that
  * keeps conntrack on for both families, the drop of INVALID segments of such services), and the
- * blocked sources, two sets with timeouts.
+ * blocked sources, two sets with timeouts; the chains that look into them come with the first
+ * block.
  */
 #ifndef ACKGATE_KERNEL_LASTING_H
 #define ACKGATE_KERNEL_LASTING_H

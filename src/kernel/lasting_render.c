@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Blocks come right before the judging chains, so that a blocked source costs no packet of a queue.
- * Only what it asks of us is dropped: answers to this host's own connections pass.
+ * Only what it asks of us is dropped: answers to this host's own connections pass. Who blocks
+ * nobody pays for no hook: those chains are rendered apart from the sets.
  *
  * INVALID segments are not translated and must go nowhere. Their drop comes behind the judging
  * chains, as a net under them: those name the reasons, and are gone when the daemon is. What may
@@ -144,7 +145,7 @@ static void write_chains(struct nft_render *w, struct lasting_parts parts)
 
 	for (size_t i = 0; i < LASTING_CHAINS; i++) {
 		bool of_blocks = i <= LASTING_BLOCKED_FORWARD || i == LASTING_BLOCKED_RULES;
-		if (of_blocks ? parts.block : parts.translate)
+		if (of_blocks ? parts.guard : parts.translate)
 			nft_render_chain(
 				w, &w->chains->list[i], i < LASTING_AT_HOOKS ? hooks[i] : NULL);
 	}

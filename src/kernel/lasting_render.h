@@ -14,7 +14,8 @@
 
 struct lasting_parts {
 	bool translate;
-	bool block;
+	bool block;        /* the sets */
+	bool guard;        /* the chains that look into them */
 	bool object_there; /* the synproxy object; older kernels lose count of its hooks if it is
 			      added again */
 };

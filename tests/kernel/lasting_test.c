@@ -191,6 +191,41 @@ static void test_blocks_are_listed_and_lifted(void **state)
 	take_away(l);
 }
 
+/* Who blocks nobody has no hook of blocks; once there, it stays until all goes. */
+static void test_hooks_come_with_the_first_block(void **state)
+{
+	static const char none[] =
+		"! nft list table inet ackgate_lasting | grep -q 'chain blocked'";
+	static const char both[] =
+		"test $(nft list table inet ackgate_lasting | grep -c 'chain blocked_') = 2";
+	char why[WHY];
+
+	close(netns_new());
+	struct lasting *l = open_here();
+
+	(void)state;
+	apply(l, &gate_policy, true);
+	netns_sh("%s", none);
+	block(l, "192.0.2.7", "192.0.2.7", 60);
+	netns_sh("%s", both);
+	assert_true(lasting_intact(l));
+	assert_int_equal(unblock(l, "192.0.2.7", "192.0.2.7", why), 0);
+	apply(l, &open_policy, true);
+	netns_sh("%s", both);
+	lasting_close(l);
+
+	l = open_here();
+	apply(l, &gate_policy, true); /* left by another process */
+	netns_sh("%s", both);
+	netns_sh("nft delete table inet ackgate_lasting");
+	apply(l, &gate_policy, true);
+	netns_sh("%s", both);
+	assert_int_equal(lasting_remove(l, true, why, sizeof(why)), 0);
+	apply(l, &gate_policy, true);
+	netns_sh("%s", none);
+	take_away(l);
+}
+
 static void test_an_overlap_is_told_in_words(void **state)
 {
 	const struct addr_range inside = range_of("198.51.100.4", "198.51.100.4");
@@ -223,6 +258,8 @@ static void missed_after(const char *command)
 	struct lasting *l = open_here();
 
 	apply(l, &gate_policy, true);
+	block(l, "192.0.2.7", "192.0.2.7", 60);
+	assert_true(lasting_intact(l));
 	netns_sh("%s", command);
 	assert_false(lasting_intact(l));
 	apply(l, &gate_policy, true);
@@ -436,6 +473,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_put_in_changed_and_taken_away),
 		cmocka_unit_test(test_blocks_are_listed_and_lifted),
+		cmocka_unit_test(test_hooks_come_with_the_first_block),
 		cmocka_unit_test(test_an_overlap_is_told_in_words),
 		cmocka_unit_test(test_what_others_take_is_missed),
 		cmocka_unit_test(test_translation_is_kept),

@@ -148,8 +148,9 @@ static void what_is_not_translated_goes_nowhere(void **state)
 /* Nothing that stands is touched. */
 static void the_object_is_not_added_again(void **state)
 {
-	const struct lasting_parts again = {.translate = true, .block = true, .object_there = true};
-	const struct lasting_parts first = {.translate = true, .block = true};
+	const struct lasting_parts again = {
+		.translate = true, .block = true, .guard = true, .object_there = true};
+	const struct lasting_parts first = {.translate = true, .block = true, .guard = true};
 	char *text;
 	size_t size;
 	FILE *to = open_memstream(&text, &size);
