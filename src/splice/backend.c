@@ -316,6 +316,11 @@ struct server *backend_server(const struct backend *b, unsigned index)
 	return b->slots[index].server;
 }
 
+enum backend_check backend_check(const struct backend *b)
+{
+	return b->config.check;
+}
+
 void backend_in_force(struct backend *b)
 {
 	for (unsigned i = 0; i < b->count; i++)

@@ -85,7 +85,8 @@ uint32_t backend_max_connections(const struct backend *b);
 
 /* A server itself, for checks; borrowed. */
 struct server *backend_server(const struct backend *b, unsigned index);
-/* Puts the configuration's checks in force for all servers. */
+enum backend_check backend_check(const struct backend *b);
+/* Puts the configuration's checks in force for all servers; checks_set does it. */
 void backend_in_force(struct backend *b);
 
 #endif

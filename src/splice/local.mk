@@ -5,7 +5,9 @@ src_splice_libacksplice_a_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS)
 src_splice_libacksplice_a_SOURCES = \
 	src/splice/backend.c src/splice/backend.h \
 	src/splice/balance.c src/splice/balance.h \
+	src/splice/checks.c src/splice/checks.h \
 	src/splice/proxy_protocol.c src/splice/proxy_protocol.h \
+	src/splice/resolver.c src/splice/resolver.h \
 	src/splice/server.c src/splice/server.h
 src_splice_libacksplice_a_SOURCES += \
 	src/splice/change.c src/splice/splice_state.h \

@@ -412,6 +412,9 @@ const char *server_error_words(int error, char out[static SERVER_WORDS])
 {
 	char text[SERVER_WORDS];
 
+	/* What connect() says of UNIX sockets. */
+	if (error == EAGAIN)
+		return strcpy(out, "its backlog is full");
 	snprintf(out, SERVER_WORDS, "%s", strerror_r(error, text, sizeof(text)));
 	/* In the middle of a sentence; but "I/O error". */
 	if (islower((unsigned char)out[1]))

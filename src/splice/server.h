@@ -33,7 +33,8 @@ enum server_state {
 	SERVER_UNRESOLVED, /* a name that no address is known of */
 };
 
-/* What a backend's keeper wants to hear, in whichever thread it happens; they may not wait. */
+/* What a backend's keeper wants to hear, in whichever thread it happens. They may neither wait nor
+ * call checks_set or checks_free. */
 struct server_hooks {
 	/* A server has gone down or come up: one sentence for each change. */
 	void (*told)(void *arg, enum config_log_level level, const char *sentence);
@@ -81,6 +82,7 @@ struct server {
 	_Atomic uint64_t addresses[SERVER_ADDRESSES][2];
 	_Atomic uint32_t turn;     /* counts up; modulo address_count, the one in use */
 	atomic_bool lookup_wanted; /* a connection to it has failed */
+	atomic_bool lookup_failed; /* the last one has, and it was said */
 };
 
 /* Without memory NULL. With one reference, and one on the pool. */

@@ -4,7 +4,9 @@ splice_tests = \
 	tests/unit/test_backend \
 	tests/unit/test_backend_threads \
 	tests/unit/test_balance \
-	tests/unit/test_proxy_protocol
+	tests/unit/test_checks \
+	tests/unit/test_proxy_protocol \
+	tests/unit/test_resolver
 check_PROGRAMS += $(splice_tests)
 TESTS += $(splice_tests)
 
@@ -27,4 +29,12 @@ tests_unit_test_balance_LDADD = $(splice_test_ldadd)
 tests_unit_test_proxy_protocol_SOURCES = tests/unit/test_proxy_protocol.c
 tests_unit_test_proxy_protocol_CFLAGS = $(splice_test_cflags)
 tests_unit_test_proxy_protocol_LDADD = $(splice_test_ldadd)
+
+tests_unit_test_checks_SOURCES = tests/unit/test_checks.c
+tests_unit_test_checks_CFLAGS = $(splice_test_cflags)
+tests_unit_test_checks_LDADD = $(splice_test_ldadd)
+
+tests_unit_test_resolver_SOURCES = tests/unit/test_resolver.c
+tests_unit_test_resolver_CFLAGS = $(splice_test_cflags)
+tests_unit_test_resolver_LDADD = $(splice_test_ldadd)
 endif
