@@ -121,6 +121,9 @@ static bool config_take_rules(
 		rules[i].enforce = rules[i].enforce && c->daemon.enforce;
 		c->policy.by_interface |= rules[i].interface_count > 0;
 		splices[i] = d->rules.list[i]->rule.splice;
+		rules[i].listen = splices[i].listen;
+		rules[i].listen_count = splices[i].listen_count;
+		rules[i].local = rules[i].mode == MODE_SPLICE;
 		if (splices[i].backend != NULL)
 			splices[i].found = config_backend_named(c, splices[i].backend);
 	}

@@ -105,12 +105,15 @@ const struct engine_counters *engine_counters(const struct engine *e)
 }
 
 /* The rule of a packet that has no flow, whichever end sent it. */
-static const struct policy_rule *rule_for(
-	const struct engine *e, const struct segment *seg, enum hs_side side, const char *interface)
+static const struct policy_rule *rule_for(const struct engine *e, const struct segment *seg,
+	enum hs_side side, const struct engine_packet *in)
 {
+	enum policy_place place = in->hook == HOOK_FORWARD ? POLICY_FORWARDED : POLICY_LOCAL;
+
 	if (side == HS_FROM_CLIENT)
-		return policy_match(e->policy, &seg->src, &seg->dst, seg->dst_port, interface);
-	return policy_match(e->policy, &seg->dst, &seg->src, seg->src_port, NULL);
+		return policy_match(
+			e->policy, &seg->src, &seg->dst, seg->dst_port, in->interface, place);
+	return policy_match(e->policy, &seg->dst, &seg->src, seg->src_port, NULL, place);
 }
 
 static struct tuple tuple_of(const struct segment *seg, enum hs_side side)
@@ -138,11 +141,11 @@ static const struct policy_rule *rule_of_stray(const struct engine *e,
 	const struct policy_rule *rule;
 
 	*side = side_of(in, seg);
-	rule = rule_for(e, seg, *side, in->interface);
+	rule = rule_for(e, seg, *side, in);
 	if (rule || in->hook != HOOK_FORWARD)
 		return rule;
 	*side = !*side;
-	return rule_for(e, seg, *side, in->interface);
+	return rule_for(e, seg, *side, in);
 }
 
 /* What is to be changed in a SYN or SYN-ACK on its way. */
@@ -247,7 +250,7 @@ static void judge_stray(
 	rule = rule_of_stray(e, in, seg, &side);
 	if (!rule || rule->mode == MODE_ACCEPT)
 		return;
-	if (in->lane == LANE_PROOFS && rule->mode == MODE_GATE && side == HS_FROM_CLIENT) {
+	if (in->lane == LANE_PROOFS && policy_gates(rule) && side == HS_FROM_CLIENT) {
 		engine_prove(e, rule, now_us, out);
 		return;
 	}
@@ -257,8 +260,7 @@ static void judge_stray(
 		adopt_established(e, rule, side, now_us, out);
 		return;
 	}
-	if (side == HS_FROM_SERVER && rule->mode == MODE_GATE &&
-		proves_standing(e, in, seg, now_us)) {
+	if (side == HS_FROM_SERVER && policy_gates(rule) && proves_standing(e, in, seg, now_us)) {
 		if (seg->flags & TCP_SYN) {
 			adopt_half_open(e, rule, now_us, out);
 		} else {
@@ -270,13 +272,13 @@ static void judge_stray(
 	}
 	/* The kernel may have a connection that nobody goes on with, such as one that was being
 	 * opened when the daemon was killed, and take an ACK of a cookie for one of its own. */
-	if (side == HS_FROM_CLIENT && rule->mode == MODE_GATE &&
+	if (side == HS_FROM_CLIENT && policy_gates(rule) &&
 		engine_prove_instead(e, rule, now_us, out))
 		return;
 	t = tuple_of(seg, side);
 	/* Where nothing is enforced a connection is let go for good, and so counted once. */
-	if (!engine_refuse(e, rule, rule->mode == MODE_GATE ? REASON_no_flow : REASON_rule,
-		    CAUSE_NONE, &t, out) &&
+	if (!engine_refuse(e, rule, policy_gates(rule) ? REASON_no_flow : REASON_rule, CAUSE_NONE,
+		    &t, out) &&
 		!(seg->flags & TCP_SYN))
 		out->verdict = VERDICT_ADMIT;
 }
@@ -291,11 +293,11 @@ static void judge_syn(struct engine *e, const struct engine_packet *in, bool ove
 
 	if (in->hook == HOOK_OUTPUT)
 		return;
-	rule = rule_for(e, seg, HS_FROM_CLIENT, in->interface);
+	rule = rule_for(e, seg, HS_FROM_CLIENT, in);
 	if (!rule || rule->mode == MODE_ACCEPT || e->drain == DRAIN_OPEN)
 		return;
 	out->slot = rule->slot;
-	if (rule->mode == MODE_GATE && e->drain == DRAIN_OFF) {
+	if (policy_gates(rule) && e->drain == DRAIN_OFF) {
 		plan_change(rule, out);
 		if (in->lane == LANE_DNAT)
 			learned_want_route(e->shared->learned, &seg->dst, seg->dst_port);

@@ -155,14 +155,14 @@ static void leave_alone(struct engine *e, uint32_t number, enum flow_list list)
 static void hand_over(struct engine *e, uint32_t number, enum flow_list list, bool unseen)
 {
 	struct flow *f = flow_at(e->table, number);
-	const struct policy_rule *rule = policy_match(
-		e->policy, &f->tuple.client, &f->tuple.server, f->tuple.server_port, NULL);
+	const struct policy_rule *rule = policy_match(e->policy, &f->tuple.client, &f->tuple.server,
+		f->tuple.server_port, NULL, POLICY_ANYWHERE);
 	bool judged = rule && rule->mode != MODE_ACCEPT;
 	bool inspected = judged && rule->inspect == INSPECT_FULL;
 	bool half_open = engine_is_half_open(list);
 
 	if (list == FLOW_OPENING) {
-		if (!rule || rule->mode != MODE_GATE)
+		if (!rule || !policy_gates(rule))
 			engine_give_up(e, number);
 		return;
 	}

@@ -17,13 +17,27 @@ static bool port_listed(uint16_t port, const struct port_range *list, size_t cou
 	return count == 0;
 }
 
+/* A family's unspecified address stands for all of them. */
+static bool endpoint_listed(const struct addr *a, uint16_t port, const struct policy_rule *r)
+{
+	for (size_t i = 0; i < r->listen_count; i++) {
+		const struct endpoint *at = &r->listen[i];
+
+		if (at->port == port &&
+			(addr_equal(&at->addr, a) ||
+				(endpoint_is_any(at) && addr_is_v4(&at->addr) == addr_is_v4(a))))
+			return true;
+	}
+	return false;
+}
+
 /* lo is for rules that name it. */
 static bool interface_listed(const char *name, const struct policy_rule *r)
 {
 	if (r->interface_count == 0)
 		return !name || strcmp(name, "lo") != 0;
 	for (size_t i = 0; i < r->interface_count; i++)
-		if (name ? strcmp(name, r->interface[i]) == 0 : r->mode == MODE_GATE)
+		if (name ? strcmp(name, r->interface[i]) == 0 : policy_gates(r))
 			return true;
 	return false;
 }
@@ -31,17 +45,18 @@ static bool interface_listed(const char *name, const struct policy_rule *r)
 static bool ends_listed(const struct policy_rule *r, const struct addr *client,
 	const struct addr *server, uint16_t server_port)
 {
-	return port_listed(server_port, r->port, r->port_count) &&
-	       addr_listed(client, r->from, r->from_count) &&
-	       addr_listed(server, r->to, r->to_count);
+	return policy_serves(r, server, server_port) && addr_listed(client, r->from, r->from_count);
 }
 
 const struct policy_rule *policy_match(const struct policy *p, const struct addr *client,
-	const struct addr *server, uint16_t server_port, const char *interface)
+	const struct addr *server, uint16_t server_port, const char *interface,
+	enum policy_place place)
 {
 	for (size_t i = 0; i < p->rule_count; i++) {
 		const struct policy_rule *r = &p->rules[i];
 
+		if (r->local && place == POLICY_FORWARDED)
+			continue;
 		if (ends_listed(r, client, server, server_port) && interface_listed(interface, r))
 			return r;
 	}
@@ -66,6 +81,8 @@ bool policy_may_judge(const struct policy *p, const struct addr *client, const s
 
 bool policy_serves(const struct policy_rule *r, const struct addr *server, uint16_t port)
 {
+	if (r->listen_count > 0)
+		return endpoint_listed(server, port, r);
 	return port_listed(port, r->port, r->port_count) && addr_listed(server, r->to, r->to_count);
 }
 

@@ -60,6 +60,10 @@ struct policy_rule {
 	size_t port_count;
 	const char (*interface)[POLICY_IFNAME];
 	size_t interface_count;
+	/* In place of `to` and `port`: where this host listens. */
+	const struct endpoint *listen;
+	size_t listen_count;
+	bool local; /* matches what is delivered to this host's sockets, not what passes by */
 
 	enum policy_mode mode;
 	bool enforce;
@@ -107,21 +111,45 @@ struct policy {
 	bool cookies_shared;
 };
 
+/* Whether the rule lets connections through once their handshake is complete; what is spliced is
+ * gated first. */
+static inline bool policy_gates(const struct policy_rule *r)
+{
+	return r->mode == MODE_GATE || r->mode == MODE_SPLICE;
+}
+
+/* Whether the rule takes connections that were on their way to other hosts: our own SYN after a
+ * cookie would reach the server that the client meant, past the socket here. */
+static inline bool policy_is_transparent(const struct policy_rule *r)
+{
+	return r->local && r->listen_count == 0;
+}
+
 /* Whether SYNs that fall under the rule may be answered with cookies. */
 static inline bool policy_gives_cookies(const struct policy_rule *r)
 {
-	return r->mode == MODE_GATE && r->enforce && r->syncookies != SYNCOOKIES_NEVER;
+	return policy_gates(r) && r->enforce && r->syncookies != SYNCOOKIES_NEVER &&
+	       !policy_is_transparent(r);
 }
 
+/* Where a packet was seen. */
+enum policy_place {
+	POLICY_LOCAL,     /* it comes to this host, or from it */
+	POLICY_FORWARDED, /* it passes by */
+	POLICY_ANYWHERE,  /* not known: local rules may mean it too */
+};
+
 /*
- * The first rule that a packet from client to server:port, come in by `interface`, falls under;
- * NULL if none. An interface that is not known (NULL) fits the gates that name one, since what they
- * let in has replies, and no other rule that does.
+ * The first rule that a packet from client to server:port, seen at `place` and come in by
+ * `interface`, falls under; NULL if none. An interface that is not known (NULL) fits the gates that
+ * name one, since what they let in has replies, and no other rule that does.
  */
 const struct policy_rule *policy_match(const struct policy *p, const struct addr *client,
-	const struct addr *server, uint16_t server_port, const char *interface);
+	const struct addr *server, uint16_t server_port, const char *interface,
+	enum policy_place place);
 
-/* Whether some rule would judge a connection that may have come in by any interface. */
+/* Whether some rule would judge a connection that may have come in by any interface, at any place.
+ */
 bool policy_may_judge(const struct policy *p, const struct addr *client, const struct addr *server,
 	uint16_t server_port);
 

@@ -47,8 +47,8 @@ static void walk_shard(const struct worker_view *view, void *arg)
 static void walk_marked(void *arg, const struct tuple *t, bool live)
 {
 	struct flow_walk *walk = arg;
-	const struct policy_rule *rule = policy_match(
-		&walk->d->config->policy, &t->client, &t->server, t->server_port, NULL);
+	const struct policy_rule *rule = policy_match(&walk->d->config->policy, &t->client,
+		&t->server, t->server_port, NULL, POLICY_ANYWHERE);
 	struct engine_flow_info flow = {
 		.tuple = *t,
 		.slot = rule ? rule->slot : POLICY_NO_SLOT,

@@ -76,7 +76,7 @@ static uint8_t take(struct input *in)
 static void write_rule(struct policy_rule *r, unsigned family, uint8_t a, uint8_t b)
 {
 	static const enum policy_mode modes[] = {MODE_GATE, MODE_GATE, MODE_GATE, MODE_DROP,
-		MODE_GATE, MODE_GATE, MODE_ACCEPT, MODE_REJECT};
+		MODE_SPLICE, MODE_GATE, MODE_ACCEPT, MODE_REJECT};
 
 	static const enum policy_syncookies cookies[] = {
 		SYNCOOKIES_NEVER, SYNCOOKIES_ADAPTIVE, SYNCOOKIES_ALWAYS, SYNCOOKIES_ALWAYS};
@@ -215,7 +215,8 @@ static const struct policy_rule *rule_of(const struct run *r, unsigned tuple)
 
 	if (number)
 		return engine_rule_of(r->engine, flow_at(r->engine->table, number));
-	return policy_match(&r->policies[r->current], &t->client, &t->server, t->server_port, NULL);
+	return policy_match(&r->policies[r->current], &t->client, &t->server, t->server_port, NULL,
+		POLICY_ANYWHERE);
 }
 
 /* What a handshake that has completed may be refused for; none if the gate acts in the packet's

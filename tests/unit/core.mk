@@ -21,6 +21,7 @@ core_tests = \
 	tests/unit/test_engine_limits \
 	tests/unit/test_engine_life \
 	tests/unit/test_engine_rules \
+	tests/unit/test_engine_splice \
 	tests/unit/test_engine_cookies \
 	tests/unit/test_engine_openings \
 	tests/unit/test_engine_restarts \
@@ -84,6 +85,10 @@ tests_unit_test_engine_life_LDADD = tests/unit/libscenario.a src/core/libackcore
 tests_unit_test_engine_rules_SOURCES = tests/unit/test_engine_rules.c
 tests_unit_test_engine_rules_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_rules_LDADD = tests/unit/libscenario.a src/core/libackcore.a $(CMOCKA_LIBS)
+
+tests_unit_test_engine_splice_SOURCES = tests/unit/test_engine_splice.c
+tests_unit_test_engine_splice_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_engine_splice_LDADD = tests/unit/libscenario.a src/core/libackcore.a $(CMOCKA_LIBS)
 
 tests_unit_test_engine_cookies_SOURCES = tests/unit/test_engine_cookies.c tests/unit/cookie_rows.h
 tests_unit_test_engine_cookies_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

@@ -75,8 +75,8 @@ static void the_first_match_decides(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct policy_rule *r = policy_match(
-			&policy, &rows[i].client, &rows[i].server, rows[i].port, rows[i].interface);
+		const struct policy_rule *r = policy_match(&policy, &rows[i].client,
+			&rows[i].server, rows[i].port, rows[i].interface, POLICY_FORWARDED);
 
 		if (!rows[i].rule)
 			assert_null(r);
@@ -105,6 +105,7 @@ static void an_unknown_interface_fits_gates_alone(void **state)
 		bool may_judge;
 	} rows[] = {
 		{MODE_GATE, 2, "first", true},
+		{MODE_SPLICE, 2, "first", true},
 		{MODE_ACCEPT, 2, "second", true},
 		{MODE_DROP, 2, "second", true},
 		{MODE_ACCEPT, 0, "first", false},
@@ -123,9 +124,89 @@ static void an_unknown_interface_fits_gates_alone(void **state)
 		struct policy p = {.rules = two, .rule_count = 2};
 
 		assert_string_equal(
-			policy_match(&p, &client, &server, 80, NULL)->name, rows[i].match);
+			policy_match(&p, &client, &server, 80, NULL, POLICY_LOCAL)->name,
+			rows[i].match);
 		assert_int_equal(policy_may_judge(&p, &client, &server, 80), rows[i].may_judge);
 	}
+}
+
+/* Where this host listens: pairs of address and port, of what is delivered here alone. */
+static void rules_that_listen_match_places(void **state)
+{
+	static const struct endpoint places[] = {
+		{V4(0, 0, 0, 0), 80},
+		{V4(192, 0, 2, 1), 443},
+		{V6(0x20, 1), 80},
+		{V6(0, 0), 25},
+	};
+	static const struct policy_rule listening[] = {
+		{.name = "here",
+			.mode = MODE_SPLICE,
+			.from = office,
+			.from_count = 2,
+			.listen = places,
+			.listen_count = 4,
+			.local = true},
+		{.name = "through",
+			.mode = MODE_SPLICE,
+			.port = ssh,
+			.port_count = 1,
+			.local = true},
+		{.name = "rest", .mode = MODE_GATE},
+	};
+	static const struct policy p = {.rules = listening, .rule_count = 3};
+	static const struct addr office4 = V4(10, 0, 5, 5), other4 = V4(10, 1, 0, 0),
+				 office6 = V6(0xfd, 5);
+	static const struct {
+		const struct addr *client;
+		struct addr server;
+		uint16_t port;
+		enum policy_place place;
+		const char *rule;
+	} rows[] = {
+		{&office4, V4(192, 0, 2, 9), 80, POLICY_LOCAL, "here"},
+		{&office4, V4(192, 0, 2, 9), 80, POLICY_ANYWHERE, "here"},
+		{&office4, V4(192, 0, 2, 9), 80, POLICY_FORWARDED, "rest"},
+		{&other4, V4(192, 0, 2, 9), 80, POLICY_LOCAL, "rest"},
+		{&office4, V4(192, 0, 2, 1), 443, POLICY_LOCAL, "here"},
+		{&office4, V4(192, 0, 2, 9), 443, POLICY_LOCAL, "rest"},
+		{&office4, V4(192, 0, 2, 1), 25, POLICY_LOCAL, "rest"},
+		{&office6, V6(0x20, 1), 80, POLICY_LOCAL, "here"},
+		{&office6, V6(0x20, 2), 80, POLICY_LOCAL, "rest"},
+		{&office6, V6(0x20, 2), 25, POLICY_LOCAL, "here"},
+		{&other4, V4(192, 0, 2, 9), 22, POLICY_LOCAL, "through"},
+		{&other4, V4(192, 0, 2, 9), 22, POLICY_FORWARDED, "rest"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct policy_rule *r = policy_match(
+			&p, rows[i].client, &rows[i].server, rows[i].port, "eth1", rows[i].place);
+
+		assert_string_equal(r->name, rows[i].rule);
+	}
+	assert_true(policy_serves(&listening[0], &rows[4].server, 443));
+	assert_false(policy_serves(&listening[0], &rows[4].server, 25));
+}
+
+/* What is spliced is gated first, but cookies need a server that this host can ask. */
+static void splicing_gates(void **state)
+{
+	static const struct endpoint place = {V4(0, 0, 0, 0), 80};
+	struct policy_rule r = {.mode = MODE_SPLICE,
+		.enforce = true,
+		.local = true,
+		.listen = &place,
+		.listen_count = 1};
+
+	(void)state;
+	assert_true(policy_gates(&r));
+	assert_true(policy_gives_cookies(&r));
+	r.listen_count = 0;
+	assert_true(policy_is_transparent(&r));
+	assert_false(policy_gives_cookies(&r));
+	r.mode = MODE_ACCEPT;
+	assert_false(policy_gates(&r));
 }
 
 static void a_policy_without_rules_matches_nothing(void **state)
@@ -134,7 +215,7 @@ static void a_policy_without_rules_matches_nothing(void **state)
 	static const struct addr a = V4(10, 0, 0, 1);
 
 	(void)state;
-	assert_null(policy_match(&none, &a, &a, 80, NULL));
+	assert_null(policy_match(&none, &a, &a, 80, NULL, POLICY_LOCAL));
 	assert_null(policy_rule_by_slot(&none, 0));
 }
 
@@ -173,6 +254,8 @@ int main(void)
 		cmocka_unit_test(the_first_match_decides),
 		cmocka_unit_test(slots_name_rules),
 		cmocka_unit_test(an_unknown_interface_fits_gates_alone),
+		cmocka_unit_test(rules_that_listen_match_places),
+		cmocka_unit_test(splicing_gates),
 		cmocka_unit_test(a_policy_without_rules_matches_nothing),
 		cmocka_unit_test(prefixes_count_in_their_own_family),
 	};
