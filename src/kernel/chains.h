@@ -23,12 +23,14 @@ enum chain_id {
 	CHAIN_ADMIT = CHAIN_AT_HOOKS, /* user space said: admit */
 	CHAIN_PASS,                   /* left alone, and so are the replies */
 	CHAIN_ICMP,
-	CHAIN_REPLIES, /* the rules mirrored: from the server's side */
+	CHAIN_REPLIES,        /* the rules mirrored: from the server's side */
+	CHAIN_REPLIES_OUTPUT, /* likewise, if some of them are about this host alone */
 	CHAIN_FULL_INPUT,
 	CHAIN_FULL_FORWARD,
 	CHAIN_FULL_OUTPUT,
-	CHAIN_PROOFS,   /* the rules for ACKs that may carry a cookie */
-	CHAIN_OWN_SYNS, /* ours to a local server */
+	CHAIN_PROOFS,         /* the rules for ACKs that may carry a cookie */
+	CHAIN_PROOFS_FORWARD, /* likewise, without those about this host alone, if there are some */
+	CHAIN_OWN_SYNS,       /* ours to a local server */
 	CHAIN_INJECTED,
 
 	/* to the queue; each of these twice: without bypass, and with it (+1) */
@@ -131,8 +133,8 @@ struct chain_match {
 	bool dnat;      /* the connection's destination was changed */
 	bool blocked;   /* the source is in lasting.c's sets: by nftables alone */
 	const struct ruleset_route *route; /* DNAT led by this one */
-	const struct policy_rule
-		*rule; /* its from, to, port and interface; the latter on the client's side only */
+	const struct policy_rule *rule; /* its from, to, port, listen and interface; the latter on
+					   the client's side only */
 	enum chain_side side;
 };
 
@@ -179,7 +181,8 @@ struct chains {
 	size_t count;
 	bool any_full;
 	bool lo_named;
-	bool failed; /* out of memory while building */
+	bool any_local; /* some rule is about this host alone */
+	bool failed;    /* out of memory while building */
 };
 
 /* The plan must outlive the chains. NULL without memory. */

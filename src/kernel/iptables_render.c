@@ -25,6 +25,7 @@ enum list {
 	LIST_FROM,
 	LIST_TO,
 	LIST_PORT,
+	LIST_LISTEN,
 	LISTS
 };
 
@@ -294,6 +295,26 @@ static void port_alternatives(
 	port_ranges_free(&ports);
 }
 
+/* Addresses and ports in pairs, or ports alone. False: none of this family. */
+static bool listen_alternatives(
+	struct writer *w, struct words *out, const struct policy_rule *r, enum chain_side side)
+{
+	char end = side == CHAIN_CLIENT_SIDE ? 'd' : 's';
+	char addr[RANGES_TEXT];
+
+	for (size_t i = 0; i < r->listen_count; i++) {
+		const struct endpoint *at = &r->listen[i];
+		if (addr_is_v4(&at->addr) != (w->family == RANGES_IPV4))
+			continue;
+		addr_range_print(addr, &(struct addr_range){at->addr, at->addr});
+		if (endpoint_is_any(at))
+			words_add(out, " -m tcp --%cport %u", end, at->port);
+		else
+			words_add(out, " -%c %s -m tcp --%cport %u", end, addr, end, at->port);
+	}
+	return r->listen_count == 0 || out->count > 0;
+}
+
 /* Lists that ask nothing stay empty. False: the rule can't match in this family. */
 static bool alternatives_of(
 	struct writer *w, const struct chain_match *m, struct words lists[LISTS])
@@ -306,9 +327,10 @@ static bool alternatives_of(
 	port_alternatives(w, &lists[LIST_PORT], r, m->side);
 	bool from = addr_alternatives(w, &lists[LIST_FROM], client, r->from, r->from_count);
 	bool to = addr_alternatives(w, &lists[LIST_TO], !client, r->to, r->to_count);
+	bool listens = listen_alternatives(w, &lists[LIST_LISTEN], r, m->side);
 	for (size_t i = 0; i < LISTS; i++)
 		w->failed |= lists[i].failed;
-	return from && to;
+	return from && to && listens;
 }
 
 /* The lines of one list in `chain`; `next` NULL: they carry the step's action. */

@@ -19,6 +19,10 @@
  * (FORWARD, and what conntrack picked up in the middle), the rules as they stand go first: whatever
  * could be a client's word is taken for one.
  *
+ * Rules about this host alone, those of splice mode, stand at INPUT and OUTPUT: OUTPUT then has a
+ * chain of mirrored rules of its own. What TPROXY delivers here shows the address its client asked
+ * for at both.
+ *
  * Every way to a judging chain is a goto from a hook's chain, so "return" anywhere leaves our
  * chains and the host's own go on. Jumps lead to chains that queue within a limit, and come back
  * when it is exceeded.
@@ -38,11 +42,12 @@ enum {
 
 static bool is_full(const struct policy_rule *r)
 {
-	return r->mode == MODE_GATE && r->inspect == INSPECT_FULL;
+	return policy_gates(r) && r->inspect == INSPECT_FULL;
 }
 
-/* All rules in the file's order, each leading to its own chain. */
-static void add_rules(struct chains *c, size_t chain, enum chain_side side)
+/* All rules in the file's order, each leading to its own chain; `local`: those about this host
+ * alone too. */
+static void add_rules(struct chains *c, size_t chain, enum chain_side side, bool local)
 {
 	const struct policy *p = c->plan->policy;
 	bool mark_passed = side == CHAIN_CLIENT_SIDE && p->by_interface;
@@ -50,7 +55,7 @@ static void add_rules(struct chains *c, size_t chain, enum chain_side side)
 	for (size_t i = 0; i < p->rule_count; i++) {
 		const struct policy_rule *r = &p->rules[i];
 		struct chain_match m = steps_rule(c, r, side);
-		if (steps_passed_over(r, side))
+		if (steps_passed_over(r, side) || (r->local && !local))
 			continue;
 		if (r->mode != MODE_ACCEPT)
 			steps_goto(c, chain, m,
@@ -114,7 +119,7 @@ static void build_input(struct chains *c)
 		steps_do(c, in, (struct chain_match){.lo = CHAIN_LO_IN}, CHAIN_DO_RETURN);
 	/* Replies to connections that this host opened. */
 	steps_do(c, in, (struct chain_match){.direction = CHAIN_REPLY}, CHAIN_DO_RETURN);
-	add_rules(c, in, CHAIN_CLIENT_SIDE);
+	add_rules(c, in, CHAIN_CLIENT_SIDE, true);
 	if (c->plan->policy->by_interface)
 		steps_goto(c, in, (struct chain_match){IS_SYN}, CHAIN_PASS);
 }
@@ -126,7 +131,7 @@ static void build_forward(struct chains *c)
 	steps_goto(c, fwd, (struct chain_match){.protocol = CHAIN_NOT_TCP}, CHAIN_ICMP);
 	add_decided(c, fwd, CHAIN_FULL_FORWARD, true);
 	steps_goto(c, fwd, (struct chain_match){.direction = CHAIN_REPLY}, CHAIN_REPLIES);
-	add_rules(c, fwd, CHAIN_CLIENT_SIDE);
+	add_rules(c, fwd, CHAIN_CLIENT_SIDE, false);
 	if (c->plan->policy->by_interface)
 		steps_goto(c, fwd, (struct chain_match){IS_SYN}, CHAIN_PASS);
 	else
@@ -156,7 +161,8 @@ static void build_output(struct chains *c)
 			.direction = CHAIN_ORIGINAL, .states = CHAIN_ESTABLISHED | CHAIN_RELATED},
 		CHAIN_DO_RETURN);
 	steps_do(c, out, (struct chain_match){.states = CHAIN_NEW, HAS_SYN}, CHAIN_DO_RETURN);
-	steps_goto(c, out, (struct chain_match){0}, CHAIN_REPLIES);
+	steps_goto(c, out, (struct chain_match){0},
+		c->any_local ? CHAIN_REPLIES_OUTPUT : CHAIN_REPLIES);
 }
 
 /*
@@ -202,7 +208,9 @@ static void build_decided(struct chains *c)
 			.connection_bit = CHAIN_BIT_CLEAR,
 			.per_s = ICMP_PER_S},
 		CHAIN_ASK_OPEN);
-	add_rules(c, CHAIN_REPLIES, CHAIN_SERVER_SIDE);
+	add_rules(c, CHAIN_REPLIES, CHAIN_SERVER_SIDE, false);
+	if (c->any_local)
+		add_rules(c, CHAIN_REPLIES_OUTPUT, CHAIN_SERVER_SIDE, true);
 }
 
 /* One pair of chains per variant, all rules share them. */
@@ -254,6 +262,8 @@ static void build_full(struct chains *c, enum chain_id chain, bool client, bool 
 		count--;
 	for (size_t i = 0; i < count; i++) {
 		const struct policy_rule *r = &p->rules[i];
+		if (r->local && client && server)
+			continue;
 		if (client)
 			add_full(c, chain, r, CHAIN_CLIENT_SIDE);
 		if (server && (is_full(r) || steps_count_lo(r) == r->interface_count))
@@ -352,7 +362,7 @@ static void build_rules(struct chains *c)
 
 	for (size_t i = 0; i < p->rule_count; i++) {
 		const struct policy_rule *r = &p->rules[i];
-		if (r->mode == MODE_GATE) {
+		if (policy_gates(r)) {
 			build_gate_client(c, r);
 			build_gate_server(c, r);
 		} else if (r->mode != MODE_ACCEPT) {
@@ -367,6 +377,7 @@ void judgement_build(struct chains *c)
 	for (size_t i = 0; i < p->rule_count; i++)
 		c->any_full |= is_full(&p->rules[i]);
 	c->lo_named = steps_lo_named(p);
+	c->any_local = steps_any_local(p);
 
 	build_input(c);
 	build_forward(c);

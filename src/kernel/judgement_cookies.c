@@ -36,7 +36,9 @@ static void build_proofs_of(struct chains *c, const struct policy_rule *r)
 	steps_queue(c, steps_chain_of(c, r, CHAIN_OF_PROOFS), m, LANE_PROOFS, steps_bypass(c, r));
 }
 
-static void build_proofs(struct chains *c)
+/* `local`: with the rules about this host alone. What comes behind the last that gives cookies is
+ * of no interest. */
+static void add_proofs(struct chains *c, size_t chain, bool local)
 {
 	const struct policy *p = c->plan->policy;
 
@@ -46,28 +48,43 @@ static void build_proofs(struct chains *c)
 	for (size_t i = 0; i < count; i++) {
 		const struct policy_rule *r = &p->rules[i];
 		struct chain_match m = steps_rule(c, r, CHAIN_CLIENT_SIDE);
-		if (!steps_gives_cookies(c, r)) {
-			steps_do(c, CHAIN_PROOFS, m, CHAIN_DO_RETURN);
+		if (r->local && !local)
 			continue;
-		}
-		steps_goto(c, CHAIN_PROOFS, m, steps_chain_of(c, r, CHAIN_OF_PROOFS));
-		build_proofs_of(c, r);
+		if (steps_gives_cookies(c, r))
+			steps_goto(c, chain, m, steps_chain_of(c, r, CHAIN_OF_PROOFS));
+		else
+			steps_do(c, chain, m, CHAIN_DO_RETURN);
 	}
+}
+
+static void build_proofs(struct chains *c)
+{
+	const struct policy *p = c->plan->policy;
+
+	for (size_t i = 0; i < p->rule_count; i++)
+		if (steps_gives_cookies(c, &p->rules[i]))
+			build_proofs_of(c, &p->rules[i]);
+	add_proofs(c, CHAIN_PROOFS, true);
+	if (c->any_local)
+		add_proofs(c, CHAIN_PROOFS_FORWARD, false);
 }
 
 static void build_early(struct chains *c)
 {
 	struct chain_match stray_ack = {
 		IS_ACK, .states = CHAIN_NEW | CHAIN_INVALID, .packet_bit = CHAIN_BIT_CLEAR};
+	const size_t forward = c->any_local ? CHAIN_PROOFS_FORWARD : CHAIN_PROOFS;
 
 	const struct chain_match admitted = {.connection_bit = CHAIN_BIT_SET};
 
+	/* What there is most of goes by after one comparison. */
+	if (c->list[forward].count > 0) {
+		steps_do(c, CHAIN_EARLY_FORWARD, admitted, CHAIN_DO_RETURN);
+		steps_goto(c, CHAIN_EARLY_FORWARD, stray_ack, forward);
+	}
 	if (c->list[CHAIN_PROOFS].count == 0)
 		return;
-	/* What there is most of goes by after one comparison. */
-	steps_do(c, CHAIN_EARLY_FORWARD, admitted, CHAIN_DO_RETURN);
 	steps_do(c, CHAIN_EARLY_INPUT, admitted, CHAIN_DO_RETURN);
-	steps_goto(c, CHAIN_EARLY_FORWARD, stray_ack, CHAIN_PROOFS);
 	if (!c->lo_named)
 		stray_ack.lo = CHAIN_LO_NOT_IN;
 	steps_goto(c, CHAIN_EARLY_INPUT, stray_ack, CHAIN_PROOFS);

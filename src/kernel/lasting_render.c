@@ -27,6 +27,8 @@ enum lasting_chain {
 	LASTING_AT_HOOKS,
 
 	LASTING_BLOCKED_RULES = LASTING_AT_HOOKS,
+	LASTING_BLOCKED_PASSING, /* likewise, without rules about this host alone, if there are any
+				  */
 	LASTING_CLIENTS,
 	LASTING_EITHER,
 	LASTING_SERVERS,
@@ -42,6 +44,7 @@ static struct chains *chains_with_names(const struct ruleset_plan *plan)
 		[LASTING_INVALID_FORWARD] = "invalid_forward",
 		[LASTING_INVALID_OUTPUT] = "invalid_output",
 		[LASTING_BLOCKED_RULES] = LASTING_BLOCKED,
+		[LASTING_BLOCKED_PASSING] = "passing_" LASTING_BLOCKED,
 		[LASTING_CLIENTS] = "invalid_clients",
 		[LASTING_EITHER] = "invalid_either",
 		[LASTING_SERVERS] = "invalid_servers",
@@ -53,6 +56,7 @@ static struct chains *chains_with_names(const struct ruleset_plan *plan)
 	c->plan = plan;
 	c->count = LASTING_CHAINS;
 	c->lo_named = steps_lo_named(plan->policy);
+	c->any_local = steps_any_local(plan->policy);
 	c->list = calloc(c->count, sizeof(*c->list));
 	if (c->list == NULL) {
 		chains_free(c);
@@ -69,34 +73,46 @@ static void pass_lo(struct chains *c, size_t chain, enum chain_lo lo)
 		steps_do(c, chain, (struct chain_match){.lo = lo}, CHAIN_DO_RETURN);
 }
 
-static void build_blocked(struct chains *c)
+static void add_blocked(struct chains *c, size_t chain, bool local)
 {
-	static const enum lasting_chain hooks[] = {LASTING_BLOCKED_INPUT, LASTING_BLOCKED_FORWARD};
 	const struct policy *p = c->plan->policy;
 
-	pass_lo(c, LASTING_BLOCKED_INPUT, CHAIN_LO_IN);
-	for (size_t i = 0; i < sizeof(hooks) / sizeof(hooks[0]); i++) {
-		/* First what there is most of. INVALID segments have no direction. */
-		steps_do(c, hooks[i], (struct chain_match){.direction = CHAIN_REPLY},
-			CHAIN_DO_RETURN);
-		steps_do(c, hooks[i], (struct chain_match){.protocol = CHAIN_NOT_TCP},
-			CHAIN_DO_RETURN);
-		steps_goto(
-			c, hooks[i], (struct chain_match){.blocked = true}, LASTING_BLOCKED_RULES);
-	}
 	for (size_t i = 0; i < p->rule_count; i++) {
 		const struct policy_rule *r = &p->rules[i];
 		struct chain_match m = steps_rule(c, r, CHAIN_CLIENT_SIDE);
+		if (r->local && !local)
+			continue;
 		if (r->mode == MODE_ACCEPT)
-			steps_do(c, LASTING_BLOCKED_RULES, m, CHAIN_DO_RETURN);
+			steps_do(c, chain, m, CHAIN_DO_RETURN);
 		else
-			steps_drop(c, LASTING_BLOCKED_RULES, r, m, REASON_blocked);
+			steps_drop(c, chain, r, m, REASON_blocked);
 	}
+}
+
+static void build_blocked(struct chains *c)
+{
+	const enum lasting_chain passing =
+		c->any_local ? LASTING_BLOCKED_PASSING : LASTING_BLOCKED_RULES;
+	const enum lasting_chain ways[][2] = {
+		{LASTING_BLOCKED_INPUT, LASTING_BLOCKED_RULES}, {LASTING_BLOCKED_FORWARD, passing}};
+
+	pass_lo(c, LASTING_BLOCKED_INPUT, CHAIN_LO_IN);
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		/* First what there is most of. INVALID segments have no direction. */
+		steps_do(c, ways[i][0], (struct chain_match){.direction = CHAIN_REPLY},
+			CHAIN_DO_RETURN);
+		steps_do(c, ways[i][0], (struct chain_match){.protocol = CHAIN_NOT_TCP},
+			CHAIN_DO_RETURN);
+		steps_goto(c, ways[i][0], (struct chain_match){.blocked = true}, ways[i][1]);
+	}
+	add_blocked(c, LASTING_BLOCKED_RULES, true);
+	if (c->any_local)
+		add_blocked(c, LASTING_BLOCKED_PASSING, false);
 }
 
 /* In the rules' order, as the judging chains go; what comes behind the last that gives cookies is
  * of no interest. */
-static void add_invalid(struct chains *c, size_t chain, enum chain_side side)
+static void add_invalid(struct chains *c, size_t chain, enum chain_side side, bool local)
 {
 	const struct policy *p = c->plan->policy;
 
@@ -106,7 +122,7 @@ static void add_invalid(struct chains *c, size_t chain, enum chain_side side)
 	for (size_t i = 0; i < count; i++) {
 		const struct policy_rule *r = &p->rules[i];
 		struct chain_match m = steps_rule(c, r, side);
-		if (steps_passed_over(r, side))
+		if (steps_passed_over(r, side) || (r->local && !local))
 			continue;
 		if (!policy_gives_cookies(r)) {
 			steps_do(c, chain, m, CHAIN_DO_RETURN);
@@ -127,10 +143,10 @@ static void build_invalid(struct chains *c)
 	steps_goto(c, LASTING_INVALID_INPUT, invalid, LASTING_CLIENTS);
 	steps_goto(c, LASTING_INVALID_FORWARD, invalid, LASTING_EITHER);
 	steps_goto(c, LASTING_INVALID_OUTPUT, invalid, LASTING_SERVERS);
-	add_invalid(c, LASTING_CLIENTS, CHAIN_CLIENT_SIDE);
-	add_invalid(c, LASTING_EITHER, CHAIN_CLIENT_SIDE);
-	add_invalid(c, LASTING_EITHER, CHAIN_SERVER_SIDE);
-	add_invalid(c, LASTING_SERVERS, CHAIN_SERVER_SIDE);
+	add_invalid(c, LASTING_CLIENTS, CHAIN_CLIENT_SIDE, true);
+	add_invalid(c, LASTING_EITHER, CHAIN_CLIENT_SIDE, false);
+	add_invalid(c, LASTING_EITHER, CHAIN_SERVER_SIDE, false);
+	add_invalid(c, LASTING_SERVERS, CHAIN_SERVER_SIDE, true);
 }
 
 static void write_chains(struct nft_render *w, struct lasting_parts parts)
@@ -144,7 +160,10 @@ static void write_chains(struct nft_render *w, struct lasting_parts parts)
 	};
 
 	for (size_t i = 0; i < LASTING_CHAINS; i++) {
-		bool of_blocks = i <= LASTING_BLOCKED_FORWARD || i == LASTING_BLOCKED_RULES;
+		bool of_blocks = i <= LASTING_BLOCKED_FORWARD || i == LASTING_BLOCKED_RULES ||
+				 i == LASTING_BLOCKED_PASSING;
+		if (i == LASTING_BLOCKED_PASSING && !w->chains->any_local)
+			continue;
 		if (of_blocks ? parts.guard : parts.translate)
 			nft_render_chain(
 				w, &w->chains->list[i], i < LASTING_AT_HOOKS ? hooks[i] : NULL);

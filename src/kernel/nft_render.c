@@ -14,6 +14,11 @@ struct selection {
 	const char *family; /* "ip", "ip6"; NULL: both at once */
 	struct addr_ranges from;
 	struct addr_ranges to;
+	enum {
+		LISTENS_NOT,
+		LISTENS_AT, /* single addresses */
+		LISTENS_ANYWHERE
+	} listens;
 	const char *set; /* a match of a set; behind what is cheaper */
 };
 
@@ -91,6 +96,48 @@ static void write_ports(struct nft_render *w, const struct policy_rule *r, enum 
 	port_ranges_free(&ports);
 }
 
+static bool listens_so(const struct selection *s, const struct endpoint *at)
+{
+	bool v4 = strcmp(s->family, "ip") == 0;
+	return addr_is_v4(&at->addr) == v4 &&
+	       endpoint_is_any(at) == (s->listens == LISTENS_ANYWHERE);
+}
+
+static size_t count_listens(const struct policy_rule *r, const struct selection *s)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < r->listen_count; i++)
+		count += listens_so(s, &r->listen[i]);
+	return count;
+}
+
+/* Addresses and ports in pairs, or ports alone. */
+static void write_listens(
+	struct nft_render *w, const struct chain_match *m, const struct selection *s)
+{
+	const struct policy_rule *r = m->rule;
+	char end = m->side == CHAIN_CLIENT_SIDE ? 'd' : 's';
+	const char *before = "{ ";
+
+	if (s->listens == LISTENS_AT)
+		fprintf(w->to, "%s %caddr . ", s->family, end);
+	fprintf(w->to, "tcp %cport ", end);
+	for (size_t i = 0; i < r->listen_count; i++) {
+		const struct endpoint *at = &r->listen[i];
+		char text[RANGES_TEXT];
+		if (!listens_so(s, at))
+			continue;
+		fputs(before, w->to);
+		before = ", ";
+		if (s->listens == LISTENS_AT) {
+			addr_range_print(text, &(struct addr_range){at->addr, at->addr});
+			fprintf(w->to, "%s . ", text);
+		}
+		fprintf(w->to, "%u", at->port);
+	}
+	fputs(" } ", w->to);
+}
+
 static void write_rule_match(
 	struct nft_render *w, const struct chain_match *m, const struct selection *s)
 {
@@ -101,11 +148,13 @@ static void write_rule_match(
 		fprintf(w->to, "%s\"%s\"", i == 0 ? "iifname { " : ", ", r->interface[i]);
 	if (client && r->interface_count > 0)
 		fputs(" } ", w->to);
-	if (s->family != NULL && s->from.count == 0 && s->to.count == 0)
+	if (s->family != NULL && s->from.count == 0 && s->to.count == 0 && s->listens != LISTENS_AT)
 		fprintf(w->to, "meta nfproto %s ", strcmp(s->family, "ip") == 0 ? "ipv4" : "ipv6");
 	write_addrs(w->to, s->family, client ? "saddr" : "daddr", &s->from);
 	write_addrs(w->to, s->family, client ? "daddr" : "saddr", &s->to);
 	write_ports(w, r, m->side);
+	if (s->listens != LISTENS_NOT)
+		write_listens(w, m, s);
 }
 
 static void write_match(struct nft_render *w, const struct chain_match *m)
@@ -210,6 +259,17 @@ static void write_line(struct nft_render *w, const struct chain_step *s, const c
 	w->rules++;
 }
 
+static void write_lines(struct nft_render *w, const struct chain_step *s, struct selection *sel)
+{
+	if (s->match.rule->listen_count == 0) {
+		write_line(w, s, "", sel);
+		return;
+	}
+	for (sel->listens = LISTENS_AT; sel->listens <= LISTENS_ANYWHERE; sel->listens++)
+		if (count_listens(s->match.rule, sel) > 0)
+			write_line(w, s, "", sel);
+}
+
 static void write_rule_step(
 	struct nft_render *w, const struct chain_step *s, enum ranges_family family)
 {
@@ -220,7 +280,7 @@ static void write_rule_step(
 		!addr_ranges_pick(&sel.to, r->to, r->to_count, family))
 		w->failed = true;
 	else if ((sel.from.any || sel.from.count > 0) && (sel.to.any || sel.to.count > 0))
-		write_line(w, s, "", &sel);
+		write_lines(w, s, &sel);
 	addr_ranges_free(&sel.from);
 	addr_ranges_free(&sel.to);
 }
@@ -275,7 +335,7 @@ static void write_step(struct nft_render *w, const struct chain_step *s)
 	} else if (s->match.blocked) {
 		write_line(w, s, "", &(struct selection){.set = "ip saddr @block4 "});
 		write_line(w, s, "", &(struct selection){.set = "ip6 saddr @block6 "});
-	} else if (r != NULL && (r->from_count > 0 || r->to_count > 0)) {
+	} else if (r != NULL && (r->from_count > 0 || r->to_count > 0 || r->listen_count > 0)) {
 		write_rule_step(w, s, RANGES_IPV4);
 		write_rule_step(w, s, RANGES_IPV6);
 	} else {

@@ -127,8 +127,9 @@ static bool plan_ok(const struct ruleset_plan *plan, char *why, size_t why_size)
 	}
 	for (size_t i = 0; i < plan->policy->rule_count; i++) {
 		const struct policy_rule *r = &plan->policy->rules[i];
-		if (r->mode == MODE_SPLICE || r->slot >= POLICY_RULES_MAX) {
-			snprintf(why, why_size, "rule %s: no kernel rules for its mode", r->name);
+		if (r->slot >= POLICY_RULES_MAX) {
+			snprintf(why, why_size, "rule %s: slot %u does not exist", r->name,
+				(unsigned)r->slot);
 			return false;
 		}
 		for (size_t n = 0; n < r->interface_count; n++) {

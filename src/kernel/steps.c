@@ -67,6 +67,14 @@ bool steps_lo_named(const struct policy *p)
 	return false;
 }
 
+bool steps_any_local(const struct policy *p)
+{
+	for (size_t i = 0; i < p->rule_count; i++)
+		if (p->rules[i].local)
+			return true;
+	return false;
+}
+
 static enum chain_lo lo_of(
 	const struct chains *c, const struct policy_rule *r, enum chain_side side)
 {
@@ -89,7 +97,7 @@ struct chain_match steps_rule(
 bool steps_passed_over(const struct policy_rule *r, enum chain_side side)
 {
 	return side == CHAIN_SERVER_SIDE && steps_count_lo(r) < r->interface_count &&
-	       r->mode != MODE_GATE;
+	       !policy_gates(r);
 }
 
 size_t steps_chain_of(const struct chains *c, const struct policy_rule *r, enum chain_of_rule chain)
@@ -114,5 +122,6 @@ bool steps_gives_cookies(const struct chains *c, const struct policy_rule *r)
 	/* A rule that gave some a moment ago still takes them back. */
 	return c->plan->translate &&
 	       (policy_gives_cookies(r) ||
-		       (r->mode == MODE_GATE && r->enforce && wanted != NULL && wanted[r->slot]));
+		       (policy_gates(r) && !policy_is_transparent(r) && r->enforce &&
+			       wanted != NULL && wanted[r->slot]));
 }

@@ -29,6 +29,7 @@ void steps_drop(struct chains *c, size_t chain, const struct policy_rule *r,
 
 /* Once a rule names lo, lo is looked at; rules that do not name it don't mean it. */
 bool steps_lo_named(const struct policy *p);
+bool steps_any_local(const struct policy *p);
 size_t steps_count_lo(const struct policy_rule *r);
 /* What falls under a rule, seen from one side. */
 struct chain_match steps_rule(

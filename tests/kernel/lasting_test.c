@@ -32,7 +32,15 @@ static const struct policy_rule gate[] = {
 		.port = port,
 		.port_count = 1},
 };
+static const struct endpoint place = {{.b = {0xfd, [15] = 1}}, PORT + 3};
 static const struct policy_rule open_gate[] = {
+	{.name = "splice",
+		.slot = 5,
+		.mode = MODE_SPLICE,
+		.enforce = true,
+		.listen = &place,
+		.listen_count = 1,
+		.local = true},
 	{.name = "ok", .mode = MODE_ACCEPT, .enforce = true, .port = port, .port_count = 1},
 	{.name = "web", .slot = 3, .mode = MODE_GATE, .enforce = true},
 };
@@ -40,7 +48,7 @@ static const struct policy_rule observing[] = {
 	{.name = "web", .slot = 3, .mode = MODE_GATE, .port = port, .port_count = 1},
 };
 static const struct policy gate_policy = {.rules = gate, .rule_count = 1};
-static const struct policy open_policy = {.rules = open_gate, .rule_count = 2};
+static const struct policy open_policy = {.rules = open_gate, .rule_count = 3};
 static const struct policy observing_policy = {.rules = observing, .rule_count = 1};
 
 static struct lasting *open_here(void)

@@ -50,7 +50,21 @@ static const struct policy_rule first_rules[] = {
 		.port = port,
 		.port_count = 1},
 };
+static const struct endpoint places[] = {
+	{{.b = {[10] = 0xff, 0xff}}, PORT + 2},
+	{{.b = {[10] = 0xff, 0xff, 127, 0, 0, 9}}, PORT + 3},
+	{{.b = {[10] = 0xff, 0xff, 127, 0, 0, 8}}, PORT + 2},
+	{{.b = {0}}, PORT + 2},
+	{{.b = {0xfd, [15] = 1}}, PORT + 3},
+};
 static const struct policy_rule second_rules[] = {
+	{.name = "splice",
+		.slot = 5,
+		.mode = MODE_SPLICE,
+		.enforce = true,
+		.listen = places,
+		.listen_count = 5,
+		.local = true},
 	{.name = "other",
 		.slot = 4,
 		.mode = MODE_DROP,
@@ -70,7 +84,7 @@ static const struct policy_rule second_rules[] = {
 static const struct policy first_policy = {
 	.rules = first_rules, .rule_count = 1, .by_interface = true};
 static const struct policy second_policy = {
-	.rules = second_rules, .rule_count = 2, .by_interface = true};
+	.rules = second_rules, .rule_count = 3, .by_interface = true};
 
 static int apply(struct ruleset *r, const struct policy *policy)
 {

@@ -4,6 +4,7 @@ ruleset_tests = \
 	tests/unit/test_ranges \
 	tests/unit/test_ruleset \
 	tests/unit/test_ruleset_cookies \
+	tests/unit/test_ruleset_splice \
 	tests/unit/test_iptables_text \
 	tests/unit/test_lasting \
 	tests/unit/test_tproxy \
@@ -29,6 +30,10 @@ tests_unit_test_ruleset_LDADD = $(ruleset_test_libs)
 tests_unit_test_ruleset_cookies_SOURCES = tests/unit/test_ruleset_cookies.c
 tests_unit_test_ruleset_cookies_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_ruleset_cookies_LDADD = $(ruleset_test_libs)
+
+tests_unit_test_ruleset_splice_SOURCES = tests/unit/test_ruleset_splice.c
+tests_unit_test_ruleset_splice_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_ruleset_splice_LDADD = $(ruleset_test_libs)
 
 tests_unit_test_iptables_text_SOURCES = tests/unit/test_iptables_text.c
 tests_unit_test_iptables_text_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
