@@ -17,6 +17,7 @@
 
 #include "daemon/cookies.h"
 #include "daemon/daemon_state.h"
+#include "daemon/interception.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/privileges.h"
@@ -146,6 +147,7 @@ int daemon_print_rules(const struct cmdline *options)
 	plan.translate = cookies_wanted(&c->policy);
 	ruleset_print(way, &plan, stdout);
 	lasting_print(&c->policy, plan.translate, stdout);
+	interception_print(c, stdout);
 	config_free(c);
 	return EXIT_FINE;
 }
@@ -161,7 +163,8 @@ int daemon_purge(const struct cmdline *options)
 		return EXIT_CONFIG;
 	lock = privileges_enough(why, sizeof(why)) ? netns_lock_take(LOCK_FOLDER, why, sizeof(why))
 						   : -1;
-	if (lock < 0 || ruleset_purge(exec_here, NULL, why, sizeof(why)) != 0)
+	if (lock < 0 || ruleset_purge(exec_here, NULL, why, sizeof(why)) != 0 ||
+		tproxy_remove(NULL, why, sizeof(why)) != 0)
 		goto refused;
 	conntrack = conntrack_open(c->netfilter.mark, why, sizeof(why));
 	if (!conntrack)
@@ -190,6 +193,8 @@ int daemon_apply_rules(struct daemon *d, const struct config *c, char *why, size
 {
 	struct ruleset_plan plan = plan_of(c);
 
+	if (interception_apply(d, c, why, why_size) != 0)
+		return -1;
 	if (!d->ruleset)
 		return 0;
 	plan.workers = d->worker_count;
@@ -198,6 +203,7 @@ int daemon_apply_rules(struct daemon *d, const struct config *c, char *why, size
 			 ruleset_apply(d->ruleset, &plan, why, why_size) != 0;
 	if (d->rules_stale) {
 		cookies_go_back(d);
+		interception_go_back(d, c);
 		return -1;
 	}
 	d->rules_in = true;
@@ -297,7 +303,7 @@ static bool open_all(struct daemon *d, char *why, size_t why_size)
 	}
 	d->conntrack = conntrack_open(d->config->netfilter.mark, why, why_size);
 	if (!d->conntrack || !open_shared(d, why, why_size) || !cookies_open(d, why, why_size) ||
-		!open_workers(d, why, why_size))
+		!interception_open(d, why, why_size) || !open_workers(d, why, why_size))
 		return false;
 	d->base = event_base_new();
 	if (!d->base) {
@@ -486,6 +492,7 @@ static void close_all(struct daemon *d)
 {
 	upkeep_stop(d);
 	splicing_close(d);
+	interception_stop(d);
 	take_rules_away(d);
 	close_control(d);
 	for (unsigned i = 0; i < d->worker_count; i++)
@@ -506,6 +513,7 @@ static void close_all(struct daemon *d)
 		conntrack_close(d->conntrack);
 	ruleset_close(d->ruleset);
 	cookies_close(d);
+	interception_close(d);
 	for (int i = 0; i < 2; i++)
 		if (d->words[i] >= 0)
 			close(d->words[i]);

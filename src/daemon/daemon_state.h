@@ -13,6 +13,7 @@
 #include "kernel/lasting.h"
 #include "kernel/protected.h"
 #include "kernel/ruleset.h"
+#include "kernel/tproxy.h"
 #include "kernel/translations.h"
 #include "splice/splice.h"
 
@@ -100,6 +101,11 @@ struct daemon {
 	struct addr_range to_kill[DAEMON_KILLS_MAX]; /* their flows, in the next second */
 	size_t kill_count;
 
+	/* interception.c */
+	struct tproxy *tproxy;
+	struct event *routing_event;
+	bool intercepting; /* some rules wanted it since the start */
+
 	/* upkeep.c */
 	struct event *words_event;
 	struct event *second_timer;
@@ -142,6 +148,8 @@ void upkeep_stop(struct daemon *d);
  */
 void upkeep_follow_config(struct daemon *d);
 void upkeep_survey(struct daemon *d);
+/* Somebody may have taken away what is ours in the kernel. */
+void upkeep_mend_soon(struct daemon *d);
 
 /* answers.c */
 extern const struct control_ops answers_ops;

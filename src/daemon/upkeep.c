@@ -9,6 +9,7 @@
 #include "daemon/blocks.h"
 #include "daemon/cookies.h"
 #include "daemon/daemon_state.h"
+#include "daemon/interception.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/splicing.h"
@@ -141,6 +142,7 @@ void upkeep_follow_config(struct daemon *d)
 {
 	char why[WHY];
 
+	interception_follow_config(d);
 	if (!counts_connections(&d->config->policy)) {
 		uncount_all(d);
 		stop_listening_for_ends(d);
@@ -170,6 +172,7 @@ static void mend(struct daemon *d)
 	char why[WHY];
 
 	d->intact_checked_us = worker_now();
+	interception_mend(d);
 	if (!d->ruleset || (ruleset_intact(d->ruleset) && cookies_intact(d)))
 		return;
 	log_warning("somebody took our kernel rules away; putting them back");
@@ -188,15 +191,22 @@ static void on_mend_timer(evutil_socket_t fd, short what, void *arg)
 	mend(arg);
 }
 
+void upkeep_mend_soon(struct daemon *d)
+{
+	struct timeval soon = {.tv_usec = MEND_AFTER_MS * 1000};
+
+	if (!event_pending(d->mend_timer, EV_TIMEOUT, NULL))
+		event_add(d->mend_timer, &soon);
+}
+
 static void on_rules_changed(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
-	struct timeval soon = {.tv_usec = MEND_AFTER_MS * 1000};
 
 	(void)fd;
 	(void)what;
-	if (ruleset_watch_read(d->ruleset) && !event_pending(d->mend_timer, EV_TIMEOUT, NULL))
-		event_add(d->mend_timer, &soon);
+	if (ruleset_watch_read(d->ruleset))
+		upkeep_mend_soon(d);
 }
 
 static void tell_unreachable(const struct worker_view *view, void *arg)
@@ -310,7 +320,8 @@ static void take_note(void *arg, const char *sentence)
 void upkeep_survey(struct daemon *d)
 {
 	if (d->ruleset)
-		ruleset_survey(d->ruleset, d->config->netfilter.mark, take_note, d);
+		ruleset_survey(d->ruleset, d->config->netfilter.mark, interception_mark(d->config),
+			take_note, d);
 }
 
 static bool watch_rules(struct daemon *d)

@@ -96,10 +96,10 @@ int ruleset_print(enum ruleset_way way, const struct ruleset_plan *plan, FILE *t
 int ruleset_purge(ruleset_exec exec, void *exec_arg, char *why, size_t why_size);
 
 /* Calls `say` with a sentence for each thing found on the host that keeps the gate from judging:
- * notrack rules, SYNPROXY, rules of others that write our mark's bit, bridges without br_netfilter,
- * conntrack zones. */
-void ruleset_survey(
-	struct ruleset *r, uint32_t mark, void (*say)(void *arg, const char *sentence), void *arg);
+ * notrack rules, SYNPROXY, rules of others that write our marks' bits, bridges without
+ * br_netfilter, conntrack zones. `tproxy_mark` 0: it is not used. */
+void ruleset_survey(struct ruleset *r, uint32_t mark, uint32_t tproxy_mark,
+	void (*say)(void *arg, const char *sentence), void *arg);
 
 /*
  * A descriptor that becomes readable when somebody changes the kernel's nftables rules

@@ -18,6 +18,7 @@ enum finding {
 	FOUND_NOTRACK,
 	FOUND_SYNPROXY,
 	FOUND_MARK,
+	FOUND_TPROXY_MARK,
 	FOUND_ZONE,
 	FOUND_STRAYS,
 	FINDINGS
@@ -30,6 +31,7 @@ enum {
 
 struct survey {
 	uint32_t mark;
+	uint32_t tproxy_mark; /* of packets alone */
 	unsigned count[FINDINGS];
 	char first[FINDINGS][PLACE];
 };
@@ -92,6 +94,9 @@ static void look_at_mangle(struct survey *s, json_t *mangle, const char *table, 
 	if (strcmp(name, "mark") == 0 &&
 		does_harm(fate_by(json_object_get(mangle, "value"), kind, s->mark), of_connection))
 		note(s, FOUND_MARK, "nftables", table, chain);
+	if (strcmp(name, "mark") == 0 && !of_connection && s->tproxy_mark != 0 &&
+		does_harm(fate_by(json_object_get(mangle, "value"), kind, s->tproxy_mark), false))
+		note(s, FOUND_TPROXY_MARK, "nftables", table, chain);
 }
 
 /* Base chains at prerouting, by the names that their rules give. */
@@ -169,7 +174,8 @@ static void look_at_rule(struct survey *s, json_t *root, json_t *rule)
 	json_t *expr;
 
 	if (table == NULL || chain == NULL || strcmp(table, "ackgate") == 0 ||
-		strcmp(table, "ackgate_lasting") == 0 || strncmp(chain, "ACKGATE_", 8) == 0)
+		strcmp(table, "ackgate_lasting") == 0 || strcmp(table, "ackgate_tproxy") == 0 ||
+		strncmp(chain, "ACKGATE_", 8) == 0)
 		return;
 	json_array_foreach(json_object_get(rule, "expr"), i, expr)
 	{
@@ -236,6 +242,13 @@ static bool rule_writes_bit(const char *rule, uint32_t mark)
 	return does_harm(fate_of_set(rule, mark), true);
 }
 
+static bool rule_writes_packet_bit(const char *rule, uint32_t mark)
+{
+	if (strstr(rule, " -j CONNMARK ") != NULL && strstr(rule, "--restore-mark") == NULL)
+		return false;
+	return rule_writes_bit(rule, mark);
+}
+
 static bool line_drops_strays(const char *chain, const char *rule)
 {
 	static const char option[] = "--ctstate ";
@@ -266,6 +279,8 @@ static void look_at_line(struct survey *s, const char *tool, const char *table, 
 		note(s, FOUND_STRAYS, tool, table, chain);
 	if (rule_writes_bit(rule, s->mark))
 		note(s, FOUND_MARK, tool, table, chain);
+	if (s->tproxy_mark != 0 && rule_writes_packet_bit(rule, s->tproxy_mark))
+		note(s, FOUND_TPROXY_MARK, tool, table, chain);
 }
 
 /* All tables in use; naming one would load it. */
@@ -333,20 +348,22 @@ static void survey_bridges(void (*say)(void *arg, const char *sentence), void *a
 	closedir(dir);
 }
 
-void ruleset_survey(
-	struct ruleset *r, uint32_t mark, void (*say)(void *arg, const char *sentence), void *arg)
+void ruleset_survey(struct ruleset *r, uint32_t mark, uint32_t tproxy_mark,
+	void (*say)(void *arg, const char *sentence), void *arg)
 {
 	static const char *const meaning[FINDINGS] = {
 		[FOUND_NOTRACK] = "takes packets out of conntrack: the gate can't judge them",
 		[FOUND_SYNPROXY] = "answers SYNs itself (SYNPROXY): the gate sees only the rest",
 		[FOUND_MARK] =
 			"writes the gate's bit of a mark: mask it, or change [netfilter] mark",
+		[FOUND_TPROXY_MARK] = "writes the bit that leads packets to transparent rules: "
+				      "mask it, or change [netfilter] tproxy_mark",
 		[FOUND_ZONE] =
 			"uses conntrack zones: the gate can't tell connections in them apart",
 		[FOUND_STRAYS] =
 			"drops answers to SYN cookies, since they are of no connection yet",
 	};
-	struct survey s = {.mark = mark};
+	struct survey s = {.mark = mark, .tproxy_mark = tproxy_mark};
 	char sentence[SENTENCE], more[32];
 
 	survey_nftables(&s);

@@ -3,23 +3,29 @@
 
 #include "kernel/tproxy.h"
 
+#include "kernel/netlink.h"
 #include "kernel/nft_run.h"
 #include "kernel/tproxy_render.h"
 #include "kernel/tproxy_routing.h"
 
+#include <errno.h>
+#include <linux/rtnetlink.h>
 #include <stdlib.h>
 
 #define TRIAL TPROXY_TABLE "_trial"
 
 enum {
-	LINE = 256
+	LINE = 256,
+	WATCH_BUFFER = 1 << 16
 };
 
 struct tproxy {
 	bool probed;
 	const char *cannot; /* NULL: nothing is missing */
 	long rules;         /* in the table since the last apply; -1: none was applied */
-	uint32_t mark;      /* 0: nothing is wanted */
+	uint32_t mark;      /* 0: nothing was wanted */
+	bool cleared;       /* what an earlier process left */
+	struct mnl_socket *watch;
 };
 
 bool tproxy_wanted(const struct policy *policy, const struct config_splice *splices)
@@ -42,6 +48,10 @@ struct tproxy *tproxy_open(void)
 
 void tproxy_close(struct tproxy *t)
 {
+	if (t == NULL)
+		return;
+	if (t->watch != NULL)
+		mnl_socket_close(t->watch);
 	free(t);
 }
 
@@ -110,7 +120,6 @@ static bool run(const char *text, char *why, size_t why_size)
 	return ok;
 }
 
-/* `plan` NULL: the table is emptied. */
 static long install(const struct tproxy_plan *plan, char *why, size_t why_size)
 {
 	char *text = NULL;
@@ -121,7 +130,7 @@ static long install(const struct tproxy_plan *plan, char *why, size_t why_size)
 
 	if (to != NULL) {
 		nft_run_write_clearing(there, TPROXY_TABLE, to);
-		rules = plan == NULL ? 0 : tproxy_render(to, TPROXY_TABLE, plan);
+		rules = tproxy_render(to, TPROXY_TABLE, plan);
 		if (fclose(to) != 0)
 			rules = -1;
 	}
@@ -134,20 +143,13 @@ static long install(const struct tproxy_plan *plan, char *why, size_t why_size)
 	return rules;
 }
 
-/* What an earlier process left is taken away, and a base chain of ours stays, empty: the kernel
- * would drop what waits in queues if it went. */
-static int want_nothing(struct tproxy *t, char *why, size_t why_size)
+/* What an earlier process left is of no use: its sockets are gone. */
+static int clear_remains(struct tproxy *t, char *why, size_t why_size)
 {
-	if (t->rules < 0)
-		return tproxy_remove(t, why, why_size);
-	if (t->mark == 0)
-		return 0;
-	long rules = install(NULL, why, why_size);
-	if (rules < 0)
+	if (!t->cleared && tproxy_remove(t, why, why_size) != 0)
 		return -1;
-	t->rules = rules;
-	t->mark = 0;
-	return tproxy_routing_remove(why, why_size);
+	t->cleared = true;
+	return 0;
 }
 
 /* What is marked must have a way to go, or it is lost: routing goes first, here and in mending. */
@@ -155,8 +157,8 @@ int tproxy_apply(struct tproxy *t, const struct tproxy_plan *plan, char *why, si
 {
 	char unused[LINE];
 
-	if (!tproxy_wanted(plan->policy, plan->splices))
-		return want_nothing(t, why, why_size);
+	if (t->mark == 0 && !tproxy_wanted(plan->policy, plan->splices))
+		return clear_remains(t, why, why_size);
 	if (tproxy_cannot(t) != NULL) {
 		snprintf(why, why_size, "transparent interception: %s", tproxy_cannot(t));
 		return -1;
@@ -205,6 +207,36 @@ bool tproxy_intact(struct tproxy *t)
 	nft_run_read(there, &found);
 	json_decref(there);
 	return (long)found.rules == t->rules && tproxy_routing_intact(t->mark);
+}
+
+int tproxy_watch_fd(struct tproxy *t)
+{
+	if (t->watch == NULL)
+		t->watch = netlink_open(NETLINK_ROUTE,
+			RTMGRP_IPV4_RULE | 1u << (RTNLGRP_IPV6_RULE - 1), WATCH_BUFFER);
+	return t->watch != NULL ? mnl_socket_get_fd(t->watch) : -1;
+}
+
+bool tproxy_watch_read(struct tproxy *t)
+{
+	_Alignas(struct nlmsghdr) char buf[1 << 13];
+	bool taken = false;
+
+	for (;;) {
+		ssize_t got = mnl_socket_recvfrom(t->watch, buf, sizeof(buf));
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0 && errno == ENOBUFS) {
+			taken = true; /* too much happened to know */
+			continue;
+		}
+		if (got <= 0)
+			return taken;
+		int left = (int)got;
+		for (const struct nlmsghdr *nlh = (const struct nlmsghdr *)(const void *)buf;
+			mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))
+			taken |= nlh->nlmsg_type == RTM_DELRULE;
+	}
 }
 
 int tproxy_print(const struct tproxy_plan *plan, FILE *to)

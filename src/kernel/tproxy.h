@@ -48,8 +48,9 @@ bool tproxy_wanted(const struct policy *policy, const struct config_splice *spli
 const char *tproxy_cannot(struct tproxy *t);
 
 /*
- * Puts in or changes what the plan wants; the table in one transaction. If nothing is wanted, what
- * is there takes nothing any more. -1 with a sentence in `why`: the table is as it was then.
+ * Puts in or changes what the plan wants; the table in one transaction. If nothing was wanted
+ * yet, what an earlier process left is taken away; if nothing is any more, what was taken goes on.
+ * -1 with a sentence in `why`: the table is as it was then.
  */
 int tproxy_apply(struct tproxy *t, const struct tproxy_plan *plan, char *why, size_t why_size);
 
@@ -59,6 +60,14 @@ int tproxy_remove(struct tproxy *t, char *why, size_t why_size);
 
 /* Whether what was applied last is still all there. */
 bool tproxy_intact(struct tproxy *t);
+
+/*
+ * A descriptor that becomes readable when somebody changes the host's routing rules, and its
+ * reading: true if some were deleted, so that a look at tproxy_intact is due. -1: with errno. What
+ * happens to the table is ruleset_watch_fd's to tell, and a route that is gone nobody's.
+ */
+int tproxy_watch_fd(struct tproxy *t);
+bool tproxy_watch_read(struct tproxy *t);
 
 /* Prints the table as `nft -f` takes it, with the ip commands in comments; nothing if nothing is
  * wanted. Listeners whose ports are not known yet make comments, too. -1 without memory. */

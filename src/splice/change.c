@@ -156,8 +156,10 @@ static bool add_place(const struct making *m, struct route *route, const struct 
 
 static bool make_places(const struct making *m)
 {
-	static const struct endpoint any[2] = {
-		{.addr = {.b = {[10] = 0xff, [11] = 0xff}}}, {.addr = {.b = {0}}}};
+	/* What is led there needs no address of its own, and nobody else is to reach it. */
+	static const struct endpoint loopback[2] = {
+		{.addr = {.b = {[10] = 0xff, [11] = 0xff, 127, 0, 0, 1}}},
+		{.addr = {.b = {[15] = 1}}}};
 	struct state *next = &m->change->next;
 	size_t count = 0;
 
@@ -168,7 +170,7 @@ static bool make_places(const struct making *m)
 		return refuse(m, "no memory for listeners");
 	for (size_t i = 0; i < next->route_count; i++) {
 		struct route *r = next->routes[i];
-		const struct endpoint *list = r->set.transparent ? any : r->set.listen;
+		const struct endpoint *list = r->set.transparent ? loopback : r->set.listen;
 		const size_t places = r->set.transparent ? 2 : r->set.listen_count;
 
 		for (size_t k = 0; k < places; k++)

@@ -442,7 +442,7 @@ static unsigned warnings(struct gate *g)
 {
 	unsigned said = 0;
 
-	ruleset_survey(g->ruleset, MARK, listen_to, &said);
+	ruleset_survey(g->ruleset, MARK, 0, listen_to, &said);
 	return said;
 }
 

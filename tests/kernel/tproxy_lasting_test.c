@@ -3,11 +3,15 @@
 #include "config.h"
 
 #include "interceptor.h"
+#include "kernel/ruleset.h"
+#include "run_program.h"
 
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -61,7 +65,7 @@ static void test_a_killed_process(void **state)
 	interceptor_close(&l);
 }
 
-/* The base chain stays, empty: if it went, the kernel would drop what waits in queues. */
+/* Nothing more is taken, and what was taken goes on. */
 static void test_a_reload_without_transparent_rules(void **state)
 {
 	struct interceptor l = interceptor_open();
@@ -70,13 +74,17 @@ static void test_a_reload_without_transparent_rules(void **state)
 
 	(void)state;
 	interceptor_apply(l.t, &interceptor_web_policy);
+	int theirs = interceptor_connect(&l, INTERCEPTOR_SERVER4, INTERCEPTOR_WEB);
+	int ours = netns_accept(l.listener4);
 	interceptor_apply_plan(l.t, &nothing);
-	netns_sh("nft list table inet ackgate_tproxy | grep -q 'hook prerouting'");
-	netns_sh("! nft list table inet ackgate_tproxy | grep -E 'socket|tproxy ip'");
-	netns_sh("! ip rule | grep 5200");
+	interceptor_check_crosses(theirs, ours);
 	interceptor_check_forwarded(&l, INTERCEPTOR_SERVER4, INTERCEPTOR_WEB, l.web4);
+	interceptor_check_forwarded(&l, INTERCEPTOR_SERVER6, INTERCEPTOR_WEB, l.web6);
 	interceptor_apply(l.t, &interceptor_web_policy);
 	interceptor_check_both_ways(&l);
+	interceptor_check_crosses(theirs, ours);
+	close(theirs);
+	close(ours);
 	interceptor_close(&l);
 }
 
@@ -122,11 +130,87 @@ static void test_nothing_passes_without_routing(void **state)
 	netns_enter(l.client);
 	int theirs = interceptor_bound(INTERCEPTOR_CLIENT4, 0);
 	assert_int_equal(interceptor_try(theirs, INTERCEPTOR_SERVER4, INTERCEPTOR_WEB), -1);
+	close(theirs);
 	netns_enter(l.gate);
 	interceptor_apply(l.t, &interceptor_web_policy);
 	interceptor_check_both_ways(&l);
-	close(theirs);
 	interceptor_close(&l);
+}
+
+static void test_routing_is_watched(void **state)
+{
+	(void)state;
+	close(netns_new());
+	struct tproxy *t = interceptor_table();
+	struct pollfd watch = {.fd = tproxy_watch_fd(t), .events = POLLIN};
+	assert_int_not_equal(watch.fd, -1);
+	assert_int_equal(tproxy_watch_fd(t), watch.fd);
+	interceptor_apply(t, &interceptor_web_policy);
+	netns_sh("ip rule add pref 7 nop");
+	assert_int_equal(poll(&watch, 1, 1000), 1);
+	assert_false(tproxy_watch_read(t));
+	assert_int_equal(poll(&watch, 1, 0), 0);
+	for (int i = 0; i < 2; i++) {
+		netns_sh("ip %s rule del pref 523", i == 0 ? "-4" : "-6");
+		assert_int_equal(poll(&watch, 1, 1000), 1);
+		assert_true(tproxy_watch_read(t));
+		assert_false(tproxy_intact(t));
+		interceptor_apply(t, &interceptor_web_policy);
+	}
+	interceptor_take_away(t);
+}
+
+static void note_warning(void *arg, const char *sentence)
+{
+	unsigned *said = arg;
+
+	*said += strstr(sentence, "change [netfilter] tproxy_mark") != NULL;
+}
+
+static bool warned(struct ruleset *r, uint32_t mark)
+{
+	unsigned said = 0;
+
+	ruleset_survey(r, INTERCEPTOR_GATE_MARK, mark, note_warning, &said);
+	return said > 0;
+}
+
+/* Who else writes the bit; the table itself does not count. */
+static void test_others_use_of_the_mark(void **state)
+{
+	static const char *const harmless[] = {
+		"iptables -t mangle -A PREROUTING -j MARK --set-mark 0x1/0x1",
+		"iptables -t mangle -A PREROUTING -j CONNMARK --set-mark 0x2000",
+		"iptables -t mangle -A PREROUTING -j CONNMARK --save-mark",
+		"nft 'table inet a { chain c { meta mark set meta mark or 0x40; "
+		"ct mark set 0x2000; }; }'",
+	};
+	static const char *const harmful[] = {
+		"iptables -t mangle -A PREROUTING -j MARK --set-mark 0x2000/0x2000",
+		"iptables -t mangle -A PREROUTING -j CONNMARK --restore-mark",
+		"nft 'table inet b { chain c { meta mark set 0xffff; }; }'",
+		"nft 'table inet b { chain c { meta mark set ct mark; }; }'",
+	};
+	char why[WHY];
+
+	(void)state;
+	close(netns_new());
+	struct tproxy *t = interceptor_table();
+	struct ruleset *r = ruleset_open(NULL, run_program, NULL, why, sizeof(why));
+	assert_non_null(r);
+	interceptor_apply(t, &interceptor_web_policy);
+	for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
+		netns_sh("%s", harmless[i]);
+	assert_false(warned(r, INTERCEPTOR_MARK));
+	for (size_t i = 0; i < sizeof(harmful) / sizeof(harmful[0]); i++) {
+		netns_sh("%s", harmful[i]);
+		assert_true(warned(r, INTERCEPTOR_MARK));
+		assert_false(warned(r, 0));
+		netns_sh("iptables -t mangle -F; nft 'add table inet b; delete table inet b'");
+	}
+	ruleset_close(r);
+	netns_sh("nft flush ruleset");
+	interceptor_take_away(t);
 }
 
 static void check_refused(struct tproxy *t, const struct tproxy_plan *plan, const char *wanted)
@@ -185,6 +269,8 @@ int main(void)
 		cmocka_unit_test(test_a_reload_without_transparent_rules),
 		cmocka_unit_test(test_what_others_take_is_missed),
 		cmocka_unit_test(test_nothing_passes_without_routing),
+		cmocka_unit_test(test_routing_is_watched),
+		cmocka_unit_test(test_others_use_of_the_mark),
 		cmocka_unit_test(test_refusals_leave_nothing),
 		cmocka_unit_test(test_a_host_without_ipv6),
 	};

@@ -151,3 +151,30 @@ def test_rules_flushed_by_others_are_mended(lab, gate, family):
     assert eventually(lambda: "bad_flags" in gate.drops())
     assert len(seen.segments()) == before
     standing.close()
+
+
+def interception(namespace):
+    """The table, rules and routes of transparent interception, as an `ackgated` that was killed leaves them."""
+    shown = [namespace.run("nft", "list", "tables").stdout.count("ackgate_tproxy")]
+    for family in ("-4", "-6"):
+        shown.append(namespace.run("ip", family, "rule").stdout.count("proto 172"))
+        shown.append(namespace.run("ip", family, "route", "show", "table", "5200", check=False).stdout.count("proto 172"))
+    return shown
+
+
+@pytest.mark.parametrize("kind", ["forwarded"])
+@pytest.mark.parametrize("act", ["start", "purge"])
+def test_remains_of_transparent_interception_go(lab, gate, act):
+    lab.gate.run("nft", "add table inet ackgate_tproxy")
+    for family in ("-4", "-6"):
+        lab.gate.run("ip", family, "rule", "add", "pref", "522", "protocol", "172", "fwmark", "1/1", "lookup", "5200")
+        lab.gate.run("ip", family, "rule", "add", "pref", "523", "protocol", "172", "nop")
+        lab.gate.run("ip", family, "route", "add", "local", "default", "dev", "lo", "table", "5200", "protocol", "172")
+    assert interception(lab.gate) == [1, 2, 1, 2, 1]
+    if act == "start":
+        gate.start({"rule echo": {"port": 7}})
+    else:
+        gate.write({"rule echo": {"port": 7}})
+        process = gate.spawn("--purge")
+        assert process.wait(20) == 0, gate.log()
+    assert interception(lab.gate) == [0, 0, 0, 0, 0]

@@ -57,7 +57,8 @@ tests_kernel_tproxy_test_SOURCES = tests/kernel/tproxy_test.c $(tproxy_test_inte
 tests_kernel_tproxy_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_kernel_tproxy_test_LDADD = $(ruleset_test_libs)
 
-tests_kernel_tproxy_lasting_test_SOURCES = tests/kernel/tproxy_lasting_test.c $(tproxy_test_interceptor)
+tests_kernel_tproxy_lasting_test_SOURCES = tests/kernel/tproxy_lasting_test.c $(tproxy_test_interceptor) \
+	tests/kernel/run_program.c tests/kernel/run_program.h
 tests_kernel_tproxy_lasting_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_kernel_tproxy_lasting_test_LDADD = $(ruleset_test_libs)
 
