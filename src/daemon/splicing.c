@@ -47,7 +47,7 @@ static void describe(char *out, size_t size, const struct splice_record *r, cons
 
 	snprintf(out, size,
 		"spliced %s, rule %s, server %s%s%s: %s%s%s by %s, %s; handshake %s, connect %s, "
-		"total %s, %" PRIu64 " bytes in, %" PRIu64 " out%s",
+		"total %s, %" PRIu64 " bytes in, %" PRIu64 " out%s%s",
 		client, r->rule, r->backend ? r->backend : "", r->backend ? "/" : "",
 		r->server    ? r->server
 		: r->backend ? "-"
@@ -57,7 +57,10 @@ static void describe(char *out, size_t size, const struct splice_record *r, cons
 		splice_phase_word(r->phase), time_text(handshake, r->handshake_us),
 		r->connect_us ? time_text(connect, r->connect_us) : "-",
 		time_text(total, r->total_us), r->bytes_in, r->bytes_out,
-		r->retries ? ", after retries" : "");
+		r->retries ? ", after retries" : "",
+		r->end == SPLICE_END_no_syn_ack && r->as_client
+			? "; does the server's way back to the client lead through this host?"
+			: "");
 }
 
 static void ended(void *arg, const struct splice_record *r)

@@ -71,6 +71,7 @@ struct splice_record {
 	uint64_t bytes_in;  /* from the client */
 	uint64_t bytes_out; /* to it */
 	uint8_t retries;
+	bool as_client; /* the server was asked from the client's address */
 };
 
 /* "idle_timeout", the words of the log. */

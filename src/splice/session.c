@@ -309,6 +309,7 @@ static void tell(const struct session *s, enum splice_end end, enum splice_side 
 		.bytes_in = s->directions[SPLICE_CLIENT].bytes,
 		.bytes_out = s->directions[SPLICE_SERVER].bytes,
 		.retries = s->retries,
+		.as_client = s->route->set.source == SOURCE_CLIENT,
 	};
 
 	s->loop->calls->ended(s->loop->arg, &record);
