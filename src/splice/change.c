@@ -258,6 +258,16 @@ static void tell_places(const struct splice *s, const struct state *next)
 			s->events->listens(s->arg, s->now.places[i].name, -1);
 }
 
+static void set_checks(struct loop *l, void *arg)
+{
+	struct splice *s = arg;
+
+	(void)l;
+	if (!checks_set(s->checks, s->now.backends, s->now.backend_count))
+		s->events->told(s->arg, LOG_LEVEL_ERROR,
+			"no memory to check the servers: those of before are checked");
+}
+
 void splice_commit(struct splice *s, struct splice_change *change)
 {
 	struct state old = s->now;
@@ -271,8 +281,7 @@ void splice_commit(struct splice *s, struct splice_change *change)
 	s->now = change->next;
 	for (size_t i = 0; i < s->now.place_count; i++)
 		s->now.places[i].fresh = false;
-	for (size_t i = 0; i < s->now.backend_count; i++)
-		backend_in_force(s->now.backends[i]);
+	loop_call(&s->loops[0], set_checks, s);
 	state_free(&old);
 	inherited_close(s);
 	free(change);

@@ -71,6 +71,12 @@ struct splice *splice_open(
 			return NULL;
 		}
 	}
+	s->checks = checks_new(s->loops[0].base);
+	if (!s->checks) {
+		snprintf(why, why_size, "no memory");
+		splice_close(s);
+		return NULL;
+	}
 	for (unsigned i = 0; i < threads; i++) {
 		s->loops[i].peers = s->loops;
 		s->loops[i].peer_count = threads;
@@ -90,10 +96,18 @@ bool splice_start(struct splice *s, char *why, size_t why_size)
 	return true;
 }
 
+static void free_checks(struct loop *l, void *arg)
+{
+	(void)l;
+	checks_free(arg);
+}
+
 void splice_close(struct splice *s)
 {
 	if (!s)
 		return;
+	if (s->checks)
+		loop_call(&s->loops[0], free_checks, s->checks);
 	for (unsigned i = 0; i < s->loop_count; i++)
 		loop_close(&s->loops[i]);
 	state_free(&s->now);

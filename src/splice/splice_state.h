@@ -3,6 +3,7 @@
 #ifndef ACKGATE_SPLICE_SPLICE_STATE_H
 #define ACKGATE_SPLICE_SPLICE_STATE_H
 
+#include "splice/checks.h"
 #include "splice/splice.h"
 
 enum {
@@ -46,6 +47,7 @@ struct splice {
 	struct server_hooks hooks;
 	struct loop loops[SPLICE_THREADS_MAX];
 	unsigned loop_count;
+	struct checks *checks; /* in the first loop's thread */
 	struct state now;
 	struct inherited inherited[SPLICE_INHERITED_MAX];
 	size_t inherited_count;
