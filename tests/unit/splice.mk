@@ -6,7 +6,8 @@ splice_tests = \
 	tests/unit/test_balance \
 	tests/unit/test_checks \
 	tests/unit/test_proxy_protocol \
-	tests/unit/test_resolver
+	tests/unit/test_resolver \
+	tests/unit/test_splice_watch
 check_PROGRAMS += $(splice_tests)
 TESTS += $(splice_tests)
 
@@ -37,4 +38,8 @@ tests_unit_test_checks_LDADD = $(splice_test_ldadd)
 tests_unit_test_resolver_SOURCES = tests/unit/test_resolver.c
 tests_unit_test_resolver_CFLAGS = $(splice_test_cflags)
 tests_unit_test_resolver_LDADD = $(splice_test_ldadd)
+
+tests_unit_test_splice_watch_SOURCES = tests/unit/test_splice_watch.c
+tests_unit_test_splice_watch_CFLAGS = $(splice_test_cflags)
+tests_unit_test_splice_watch_LDADD = $(splice_test_ldadd)
 endif
