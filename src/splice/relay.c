@@ -150,6 +150,21 @@ static void count(struct session *s, enum splice_side side, uint64_t bytes)
 		sum, atomic_load_explicit(sum, memory_order_relaxed) + bytes, memory_order_relaxed);
 }
 
+/*
+ * EPIPE: the receiver had sent its FIN before it broke. Any other error came without one, and the
+ * kernel, having told it, would now let the receiver's end look like a FIN (Linux, tcp_recvmsg).
+ * False: the session has ended.
+ */
+static bool write_failed(struct session *s, enum splice_side side, int error)
+{
+	if (error != EPIPE) {
+		broke(s, other(side), error);
+		return false;
+	}
+	bury(s, side);
+	return true;
+}
+
 /* False: the session has ended. */
 static bool move(struct session *s, enum splice_side side)
 {
@@ -179,8 +194,7 @@ static bool move(struct session *s, enum splice_side side)
 		broke(s, side, error);
 		return false;
 	case DIRECTION_WRITE_FAILED:
-		bury(s, side);
-		return true;
+		return write_failed(s, side, error);
 	}
 	return true;
 }
