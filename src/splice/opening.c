@@ -10,6 +10,8 @@
 #include "splice/sockaddr.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum next {
@@ -126,11 +128,12 @@ static const struct endpoint *where_it_asked(struct session *s)
 	return &s->asked;
 }
 
+/* Not by recv, which would take an error that nobody has seen yet. */
 static bool has_data(const struct session *s)
 {
-	uint8_t byte;
+	int bytes = 0;
 
-	return recv(s->ends[SPLICE_CLIENT].fd, &byte, 1, MSG_PEEK) == 1;
+	return ioctl(s->ends[SPLICE_CLIENT].fd, SIOCINQ, &bytes) == 0 && bytes > 0;
 }
 
 static void give_back(struct session *s)
@@ -345,9 +348,9 @@ static enum next look_at_wait(struct session *s)
 	struct end *client = &s->ends[SPLICE_CLIENT];
 	int error = client->readable ? take_error(client->fd) : 0;
 
-	if (!s->in_waiting)
-		return connect_server(s);
-	return error ? end_by_client(s, error) : LATER;
+	if (error)
+		return end_by_client(s, error);
+	return s->in_waiting ? LATER : connect_server(s);
 }
 
 void opening_go_on(struct session *s)

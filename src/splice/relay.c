@@ -77,6 +77,19 @@ static void bury(struct session *s, enum splice_side side)
 }
 
 /*
+ * Whether this error of an end says that it broke without having ended before. EPIPE: after its
+ * FIN (Linux, tcp_reset). A UNIX socket's server that closes with bytes unread is told by
+ * ECONNRESET alone; what it has said can still be read, and then its end.
+ */
+static bool is_abrupt(const struct session *s, enum splice_side side, int error)
+{
+	if (error == ECONNRESET && side == SPLICE_SERVER && s->server &&
+		s->server->kind == SERVER_UNIX)
+		return false;
+	return error != EPIPE;
+}
+
+/*
  * Something has happened at an end that nothing can be read of now: its FIN was read before, or the
  * other end is full. False if that was its end, and the session's.
  */
@@ -87,8 +100,7 @@ static bool look_for_reset(struct session *s, enum splice_side side)
 
 	if (!error)
 		return true;
-	/* EPIPE: after its FIN (Linux, tcp_reset). What it sent before that can still be read. */
-	if (d->state == DIRECTION_OPEN && error != EPIPE) {
+	if (d->state == DIRECTION_OPEN && is_abrupt(s, side, error)) {
 		broke(s, side, error);
 		return false;
 	}
@@ -150,18 +162,27 @@ static void count(struct session *s, enum splice_side side, uint64_t bytes)
 		sum, atomic_load_explicit(sum, memory_order_relaxed) + bytes, memory_order_relaxed);
 }
 
-/*
- * EPIPE: the receiver had sent its FIN before it broke. Any other error came without one, and the
- * kernel, having told it, would now let the receiver's end look like a FIN (Linux, tcp_recvmsg).
- * False: the session has ended.
- */
+/* The kernel, having told an error once, lets that end look like a FIN (Linux, tcp_recvmsg). False:
+ * the session has ended. */
 static bool write_failed(struct session *s, enum splice_side side, int error)
 {
-	if (error != EPIPE) {
+	if (is_abrupt(s, other(side), error)) {
 		broke(s, other(side), error);
 		return false;
 	}
 	bury(s, side);
+	return true;
+}
+
+/* The same. */
+static bool read_failed(struct session *s, enum splice_side side, int error)
+{
+	if (is_abrupt(s, side, error)) {
+		broke(s, side, error);
+		return false;
+	}
+	bury(s, other(side));
+	session_later(s);
 	return true;
 }
 
@@ -191,8 +212,7 @@ static bool move(struct session *s, enum splice_side side)
 	case DIRECTION_FINISHED:
 		return finished(s, side);
 	case DIRECTION_READ_FAILED:
-		broke(s, side, error);
-		return false;
+		return read_failed(s, side, error);
 	case DIRECTION_WRITE_FAILED:
 		return write_failed(s, side, error);
 	}

@@ -393,7 +393,9 @@ void session_wait(struct session *s)
 		return;
 	TAILQ_INSERT_TAIL(&s->loop->waiting, s, queued);
 	s->in_waiting = true;
-	session_enter(s, SPLICE_WAIT);
+	/* Who was woken in vain has waited all along. */
+	if (s->phase != SPLICE_WAIT)
+		session_enter(s, SPLICE_WAIT);
 }
 
 bool session_waits_for(const struct loop *l, const struct backend *b)

@@ -9,7 +9,8 @@ kernel_tests = \
 	tests/kernel/translations_nat_test \
 	tests/kernel/protected_test \
 	tests/kernel/netns_lock_test \
-	tests/kernel/splice_test
+	tests/kernel/splice_test \
+	tests/kernel/splice_opening_test
 check_PROGRAMS += $(kernel_tests)
 TESTS += $(kernel_tests)
 
@@ -51,11 +52,16 @@ tests_kernel_netns_lock_test_SOURCES = tests/kernel/netns_lock_test.c $(kernel_t
 tests_kernel_netns_lock_test_CFLAGS = $(kernel_test_cflags)
 tests_kernel_netns_lock_test_LDADD = $(kernel_test_ldadd)
 
-kernel_test_spliced = tests/kernel/spliced.c tests/kernel/spliced.h $(kernel_test_netns)
+kernel_test_spliced = tests/kernel/spliced.c tests/kernel/spliced.h \
+	tests/kernel/spliced_modes.h $(kernel_test_netns)
 kernel_test_splice_ldadd = src/splice/libacksplice.a src/config/libackconfig.a \
 	src/core/libackcore.a $(EVENT_LIBS) $(INIH_LIBS) $(CMOCKA_LIBS) -lm -lpthread
 
 tests_kernel_splice_test_SOURCES = tests/kernel/splice_test.c $(kernel_test_spliced)
 tests_kernel_splice_test_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(CMOCKA_CFLAGS)
 tests_kernel_splice_test_LDADD = $(kernel_test_splice_ldadd)
+
+tests_kernel_splice_opening_test_SOURCES = tests/kernel/splice_opening_test.c $(kernel_test_spliced)
+tests_kernel_splice_opening_test_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(CMOCKA_CFLAGS)
+tests_kernel_splice_opening_test_LDADD = $(kernel_test_splice_ldadd)
 endif

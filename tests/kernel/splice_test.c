@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #include "spliced.h"
+#include "spliced_modes.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -301,27 +301,8 @@ static void test_fin_with_reset(void **state)
 	}
 }
 
-static void end_process(int number)
-{
-	(void)number;
-	static const char text[] = "took too long\n";
-
-	if (write(2, text, sizeof(text) - 1) > 0)
-		_exit(1);
-}
-
-#define EACH_MODE(test)                                                                            \
-	{#test ", spliced, IPv4", test, NULL, NULL, &modes[0]},                                    \
-		{#test ", copied, IPv4", test, NULL, NULL, &modes[1]},                             \
-		{#test ", spliced, IPv6", test, NULL, NULL, &modes[2]},                            \
-	{                                                                                          \
-#test ", copied, IPv6", test, NULL, NULL, &modes[3]                                \
-	}
-
 int main(void)
 {
-	static struct spliced_mode modes[] = {
-		{false, true}, {false, false}, {true, true}, {true, false}};
 	const struct CMUnitTest tests[] = {
 		EACH_MODE(test_echo),
 		EACH_MODE(test_bulk),
@@ -336,9 +317,5 @@ int main(void)
 		EACH_MODE(test_fin_with_reset),
 	};
 
-	netns_require();
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGALRM, end_process);
-	alarm(120);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return spliced_run(tests);
 }
