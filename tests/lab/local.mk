@@ -13,6 +13,7 @@ EXTRA_DIST += build-aux/deps tests/fuzz/run \
 	tests/lab/test_03_failures.py tests/lab/test_04_loss.py tests/lab/test_05_reload.py \
 	tests/lab/test_06_crash.py tests/lab/test_07_adopt.py tests/lab/test_08_halfopen.py \
 	tests/lab/test_10_two_gates.py tests/lab/test_11_beside.py tests/lab/test_12_rules.py tests/lab/test_13_program.py \
+	tests/lab/test_14_splice_gate.py \
 	tests/lab/test_20_flood.py tests/lab/test_21_other_floods.py tests/lab/test_22_cookie_transfers.py \
 	tests/lab/test_23_cookie_handshakes.py tests/lab/test_24_cookie_services.py tests/lab/test_25_blocks.py \
 	tests/lab/test_26_shared_secret.py tests/lab/test_27_outlive.py tests/lab/test_28_cookie_nat.py \
