@@ -18,6 +18,7 @@ static struct tproxy_plan plan_of(const struct config *c)
 		.splices = c->splices,
 		.mark = c->netfilter.tproxy_mark,
 		.gate_mark = c->netfilter.mark,
+		.fail_open = c->netfilter.fail_open,
 	};
 }
 

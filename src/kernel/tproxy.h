@@ -5,8 +5,9 @@
  * come to us. An nftables table of its own, "inet ackgate_tproxy", whichever way the queues are
  * fed, and policy routing (tproxy_routing.h). Needs Linux 4.19 and CAP_NET_ADMIN.
  *
- * Both stay when the process is killed: without a listener nothing is taken, and connections are
- * forwarded as they would be without us. Whoever applies or removes next takes them over.
+ * Both stay when the process is killed: without a listener nothing is taken, and new connections
+ * are forwarded as they would be without us, or dropped if a failure is to close the gate. Whoever
+ * applies or removes next takes them over.
  */
 #ifndef ACKGATE_KERNEL_TPROXY_H
 #define ACKGATE_KERNEL_TPROXY_H
@@ -31,6 +32,7 @@ struct tproxy_plan {
 	const struct config_splice *splices; /* by the position of their rule */
 	uint32_t mark;      /* [netfilter] tproxy_mark, one bit of packets' marks */
 	uint32_t gate_mark; /* [netfilter] mark: what carries it came from us and is not taken */
+	bool fail_open; /* [netfilter] on_failure: what becomes of SYNs whose listener is gone */
 	const struct tproxy_ports *ports; /* by the position of their rule; NULL: no listeners */
 };
 

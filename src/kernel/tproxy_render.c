@@ -8,7 +8,7 @@
  * A SYN is judged by the rules in their order. What is destined to this host is nobody's to take,
  * so a rule without `to` or `port` locks nobody out. "tproxy" finds the connection's own socket,
  * if it has one, before the listener, and lets the listener take a SYN on TIME-WAIT; if it finds
- * neither it ends its rule, and the packet is forwarded unmarked.
+ * neither it ends its rule, and on_failure decides: the packet is forwarded unmarked, or dropped.
  *
  * All other segments, and ICMP errors about them, are ours if their connection has a transparent
  * socket here. A listener is no connection: without the look at wildcards, one at all addresses
@@ -82,18 +82,22 @@ static void build_arriving(struct chains *c, const struct tproxy_plan *plan)
 static void write_listener(struct nft_render *w, const struct tproxy_plan *plan, bool v4, size_t i)
 {
 	const struct tproxy_ports *ports = plan->ports != NULL ? &plan->ports[i] : NULL;
+	const char *before = ports == NULL ? "# " : "";
 	uint16_t port = ports == NULL ? 0 : v4 ? ports->v4 : ports->v6;
 
 	if (ports != NULL && port == 0)
 		return;
-	fprintf(w->to, "\t\t%smeta nfproto %s meta l4proto tcp tproxy %s to %s:",
-		ports == NULL ? "# " : "", v4 ? "ipv4" : "ipv6", v4 ? "ip" : "ip6",
-		v4 ? "127.0.0.1" : "[::1]");
+	fprintf(w->to, "\t\t%smeta nfproto %s meta l4proto tcp tproxy %s to %s:", before,
+		v4 ? "ipv4" : "ipv6", v4 ? "ip" : "ip6", v4 ? "127.0.0.1" : "[::1]");
 	if (ports == NULL)
 		fputs("LISTENER", w->to);
 	else
 		fprintf(w->to, "%u", port);
 	fprintf(w->to, " meta mark set meta mark | 0x%08" PRIx32 " accept\n", plan->mark);
+	w->rules += ports != NULL;
+	if (plan->fail_open || !plan->policy->rules[i].enforce)
+		return;
+	fprintf(w->to, "\t\t%smeta nfproto %s drop\n", before, v4 ? "ipv4" : "ipv6");
 	w->rules += ports != NULL;
 }
 

@@ -46,6 +46,7 @@ struct tproxy_plan interceptor_plan(const struct policy *p, const struct config_
 		.splices = splices,
 		.mark = INTERCEPTOR_MARK,
 		.gate_mark = INTERCEPTOR_GATE_MARK,
+		.fail_open = true,
 		.ports = ports,
 	};
 }

@@ -65,6 +65,32 @@ static void test_a_killed_process(void **state)
 	interceptor_close(&l);
 }
 
+/* As on_failure = closed wants it. */
+static void test_a_killed_process_that_closes_the_gate(void **state)
+{
+	static const char *const ends[][2] = {{INTERCEPTOR_CLIENT4, INTERCEPTOR_SERVER4},
+		{INTERCEPTOR_CLIENT6, INTERCEPTOR_SERVER6}};
+	struct interceptor l = interceptor_open();
+	struct tproxy_plan plan =
+		interceptor_plan(&interceptor_web_policy, interceptor_transparent);
+
+	(void)state;
+	plan.fail_open = false;
+	interceptor_apply_plan(l.t, &plan);
+	interceptor_check_both_ways(&l);
+	close(l.listener4);
+	close(l.listener6);
+	for (size_t i = 0; i < 2; i++) {
+		netns_enter(l.client);
+		int fd = interceptor_bound(ends[i][0], 0);
+		assert_int_equal(interceptor_try(fd, ends[i][1], INTERCEPTOR_WEB), -1);
+		close(fd);
+		netns_enter(l.gate);
+	}
+	l.listener4 = l.listener6 = -1;
+	interceptor_close(&l);
+}
+
 /* Nothing more is taken, and what was taken goes on. */
 static void test_a_reload_without_transparent_rules(void **state)
 {
@@ -266,6 +292,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_killed_process),
+		cmocka_unit_test(test_a_killed_process_that_closes_the_gate),
 		cmocka_unit_test(test_a_reload_without_transparent_rules),
 		cmocka_unit_test(test_what_others_take_is_missed),
 		cmocka_unit_test(test_nothing_passes_without_routing),

@@ -64,6 +64,7 @@ static long render(const struct policy_rule *rules, size_t count,
 		.splices = splices,
 		.mark = MARK,
 		.gate_mark = GATE_MARK,
+		.fail_open = true,
 		.ports = at};
 	size_t size;
 	FILE *to = open_memstream(text, &size);
@@ -140,6 +141,32 @@ static void rules_that_listen_take_nothing(void **state)
 		"\t\tgoto rule1_listener\n\t}\n" BASE);
 }
 
+/* Of families that have a listener alone: it is gone then. */
+static void a_failure_may_close_the_gate(void **state)
+{
+	static const struct policy_rule rules[] = {
+		{.name = "both", SPLICE(0), .port = web, .port_count = 2},
+		{.name = "one", SPLICE(1)}};
+	const struct policy p = {.rules = rules, .rule_count = 2};
+	const struct tproxy_plan plan = {.policy = &p,
+		.splices = transparent,
+		.mark = MARK,
+		.gate_mark = GATE_MARK,
+		.ports = &ports[2]};
+	char *text;
+	size_t size;
+	FILE *to = open_memstream(&text, &size);
+
+	(void)state;
+	assert_non_null(to);
+	assert_int_equal(tproxy_render(to, "inet t", &plan), 14);
+	assert_int_equal(fclose(to), 0);
+	assert_non_null(strstr(text, TAKE4 "7003" MARKED "\t\tmeta nfproto ipv4 drop\n" TAKE6
+					   "7063" MARKED "\t\tmeta nfproto ipv6 drop\n\t}\n"));
+	assert_non_null(strstr(text, TAKE4 "7004" MARKED "\t\tmeta nfproto ipv4 drop\n\t}\n"));
+	free(text);
+}
+
 /* Answers to the client's address come to us, and nothing is taken. */
 static void source_client_alone(void **state)
 {
@@ -175,6 +202,7 @@ static char *printed(const struct policy *p, const struct tproxy_ports *at)
 		.splices = transparent,
 		.mark = MARK,
 		.gate_mark = GATE_MARK,
+		.fail_open = true,
 		.ports = at};
 	char *text;
 	size_t size;
@@ -227,6 +255,7 @@ int main(void)
 		cmocka_unit_test(one_rule_takes_all),
 		cmocka_unit_test(earlier_rules_keep_what_is_theirs),
 		cmocka_unit_test(rules_that_listen_take_nothing),
+		cmocka_unit_test(a_failure_may_close_the_gate),
 		cmocka_unit_test(source_client_alone),
 		cmocka_unit_test(what_wants_it),
 		cmocka_unit_test(printed_as_nft_takes_it),
