@@ -359,10 +359,13 @@ static void on_stop_timer(evutil_socket_t fd, short what, void *arg)
 static void stop_gently(struct daemon *d)
 {
 	static const struct timeval often = {.tv_usec = STOP_LOOK_MS * 1000};
-	const bool cookies = cookies_under_way(d), spliced = !splicing_idle(d);
+	const bool cookies = cookies_under_way(d);
 	const uint64_t now = worker_now();
-	bool all[POLICY_RULES_MAX];
+	bool all[POLICY_RULES_MAX], spliced;
 
+	/* First, so that nobody comes in between. */
+	splicing_rest(d);
+	spliced = !splicing_idle(d);
 	if (d->stopping || (!cookies && !spliced)) {
 		daemon_stop(d);
 		return;
@@ -377,7 +380,6 @@ static void stop_gently(struct daemon *d)
 	}
 	memset(all, true, sizeof(all));
 	daemon_call_all(d, give_no_more_cookies, all);
-	splicing_rest(d);
 	notify_stop_lasts(d->config->daemon.drain_us + STOP_GRACE_US);
 	if (spliced)
 		log_notice("stopping once the spliced connections have ended, or after %llu s",
