@@ -35,8 +35,30 @@ void session_keep_alive(int fd, const struct config_splice *s)
 		set(fd, IPPROTO_TCP, TCP_KEEPINTVL, between > 0 ? between : 1);
 		set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVES);
 	}
-	/* No shorter: it would also cut a reader that has only stopped reading for a while. */
-	set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (unsigned)(s->idle_timeout_us / 1000));
+}
+
+/* How long an end may be silent: until keepalive would have given it up, had it nothing to
+ * acknowledge. 0: for ever. */
+static uint64_t patience_of(const struct session *s)
+{
+	return 2 * s->route->set.keepalive_us;
+}
+
+/*
+ * Whether the peer has acknowledged nothing, and said nothing, for longer than that although it
+ * should have: there, keepalive does not count, and the kernel goes on for a quarter of an hour.
+ * TCP_USER_TIMEOUT would be the kernel's word for it (RFC 5482), but takes the place of keepalive's
+ * own limit, and cuts a reader whose window is closed although it answers each probe.
+ */
+static bool is_silent(const struct session *s, enum splice_side side)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+	const uint64_t ms = patience_of(s) / 1000;
+
+	return ms && getsockopt(s->ends[side].fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	       info.tcpi_unacked > 0 && info.tcpi_last_ack_recv >= ms &&
+	       info.tcpi_last_data_recv >= ms;
 }
 
 static struct session *take_memory(struct loop *l)
@@ -161,6 +183,8 @@ void session_time(struct session *s)
 
 	if (s->phase == SPLICE_LINGER)
 		at = s->loop->now_us + LINGER_MS * 1000;
+	else if (s->phase >= SPLICE_OPEN)
+		at = earlier(at, after(s->loop->now_us, patience_of(s) / 2));
 	if (at < s->timer_us)
 		set_timer(s, at);
 }
@@ -183,6 +207,12 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 			session_end(s, end,
 				end == SPLICE_END_no_proxy ? SPLICE_CLIENT : SPLICE_GATE, 0);
 		return;
+	}
+	for (int side = 0; s->phase >= SPLICE_OPEN && side < 2; side++) {
+		if (is_silent(s, (enum splice_side)side)) {
+			session_end(s, SPLICE_END_lost, (enum splice_side)side, ETIMEDOUT);
+			return;
+		}
 	}
 	/* Short connections need none, so it waits for the first time-out that was no end. */
 	if (s->phase >= SPLICE_OPEN && !s->kept_alive) {

@@ -83,7 +83,7 @@ bool session_watch(struct session *s, enum splice_side side);
 /* The timer fires no later than the earliest limit of the phase. */
 void session_time(struct session *s);
 
-/* Keepalive and TCP_USER_TIMEOUT as the rule says. */
+/* Keepalive as the rule says. */
 void session_keep_alive(int fd, const struct config_splice *set);
 
 void session_wait(struct session *s);
