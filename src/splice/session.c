@@ -278,7 +278,8 @@ void session_begin(
 	opening_go_on(s);
 }
 
-/* Which ends are reset: the one that is not the cause; both if the gate is. */
+/* Which ends are reset: the one that is not the cause; both if the gate is, lest an answer that is
+ * cut pass for a whole one. Where nothing was on its way a FIN does. */
 static bool is_reset(
 	const struct session *s, enum splice_end end, enum splice_side by, enum splice_side side)
 {
@@ -286,8 +287,6 @@ static bool is_reset(
 		[SPLICE_END_closed] = true,
 		[SPLICE_END_idle] = true,
 		[SPLICE_END_half_closed] = true,
-		[SPLICE_END_total] = true,
-		[SPLICE_END_stopped] = true,
 	};
 
 	return !gentle[end] && (side != by || s->phase < SPLICE_OPEN);
