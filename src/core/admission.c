@@ -349,16 +349,40 @@ static bool is_challenged(struct engine *e, const struct policy_rule *rule,
 	       engine_challenge(e, rule, in, now_us, out);
 }
 
+/* Why the SYN is refused in any case; NONE if it is not. */
+static enum reason not_even_a_cookie(struct engine *e, const struct policy_rule *rule,
+	const struct addr *source, uint64_t now_us)
+{
+	return engine_shared_is_backend_down(e->shared, rule->slot)
+		       ? REASON_backend_down
+		       : over_source_limits(e, rule, source, now_us);
+}
+
+/* The source whose rate and connections are limited; the client itself if none are. */
+static struct addr limited_source(
+	const struct engine *e, const struct policy_rule *rule, const struct addr *client)
+{
+	bool by_source = rule->syn_rate.per_s || rule->connections_per_source;
+
+	return by_source ? engine_source(e, client) : *client;
+}
+
+bool engine_refuse_at_once(struct engine *e, const struct policy_rule *rule, const struct tuple *t,
+	uint64_t now_us, struct decision *out)
+{
+	struct addr source = limited_source(e, rule, &t->client);
+	enum reason reason = not_even_a_cookie(e, rule, &source, now_us);
+
+	return reason != REASON_NONE && refuse_syn(e, rule, reason, t, now_us, out);
+}
+
 /* True if nothing is left to be done with the SYN: it was refused, or answered with a cookie. */
 static bool is_settled(struct engine *e, const struct policy_rule *rule,
 	const struct engine_packet *in, bool over, const struct tuple *t, uint64_t now_us,
 	struct decision *out)
 {
-	bool by_source = rule->syn_rate.per_s || rule->connections_per_source;
-	struct addr source = by_source ? engine_source(e, &t->client) : t->client;
-	enum reason reason = engine_shared_is_backend_down(e->shared, rule->slot)
-				     ? REASON_backend_down
-				     : over_source_limits(e, rule, &source, now_us);
+	struct addr source = limited_source(e, rule, &t->client);
+	enum reason reason = not_even_a_cookie(e, rule, &source, now_us);
 
 	if (reason == REASON_NONE) {
 		reason = over_half_open(e, rule, &source);

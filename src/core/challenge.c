@@ -119,14 +119,19 @@ bool engine_challenge(struct engine *e, const struct policy_rule *rule,
 		.client_isn = syn->seq,
 	};
 	struct learned_server server = {.route = LEARNED_ROUTE_UNKNOWN};
+	unsigned asked = learned_asks(syn);
+
+	/* It can't go to the server any more; ECN, which few ask for, is just not promised. */
+	if (in->logged)
+		asked &= ~(unsigned)LEARNED_ASKED_ECN;
 
 	if (!e->can_translate || e->held[rule->slot] || !policy_gives_cookies(rule) ||
 		syn->opt.has_auth || is_link_local(&syn->src) ||
 		clamped(mss_of(syn), rule) < COOKIE_MSS_MIN)
 		return false;
-	learned_find(e->shared->learned, &syn->dst, syn->dst_port, &server);
+	learned_meet(e->shared->learned, &syn->dst, syn->dst_port, &server);
 	if (!find_public(e, rule, in, &server, &subject, &out->effects) ||
-		!knows(&server.options, learned_asks(syn)))
+		!knows(&server.options, asked))
 		return false;
 	answer(e, rule, &subject, &server.options, out);
 	out->verdict = VERDICT_DROP;

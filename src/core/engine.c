@@ -577,7 +577,7 @@ void engine_packet(
 		in->bytes, in->captured, in->on_wire, in->verify_checksum, &out->segment, &from)) {
 	case PACKET_TCP:
 		seq = out->segment.seq;
-		judge_tcp(e, in, now_us, out);
+		(in->logged ? engine_answer_logged : judge_tcp)(e, in, now_us, out);
 		look_after_rst(e, in, seq, out);
 		return;
 	case PACKET_TOO_BIG:

@@ -55,6 +55,8 @@ struct engine_packet {
 	 */
 	bool hint;
 	enum engine_lane lane;
+	/* A SYN that the kernel has dropped already: all its server's are answered with cookies. */
+	bool logged;
 	const char *interface; /* it came in by; NULL if no rule asks */
 };
 
@@ -192,6 +194,8 @@ struct engine_counters {
 	uint64_t evicted; /* half-open flows that made room for newer ones */
 	uint64_t adopted;
 	uint64_t cookies_sent;
+	uint64_t logged;         /* SYNs that came dropped */
+	uint64_t logged_in_vain; /* of them: neither answered nor refused */
 	uint64_t cookies_accepted;
 	uint64_t cookies_refused; /* ACKs without a valid one, of rules that had sent some */
 	struct engine_rule_counters rules[POLICY_RULES_MAX]; /* by slot */

@@ -150,11 +150,20 @@ static inline bool engine_is_over(const struct engine_packet *in)
 void engine_open(struct engine *e, const struct policy_rule *rule, const struct engine_packet *in,
 	bool over, uint64_t now_us, struct decision *out);
 
+/* Refuses a SYN that would not even get a cookie: its source is over its limits, or nobody is there
+ * to serve it. True if it did. */
+bool engine_refuse_at_once(struct engine *e, const struct policy_rule *rule, const struct tuple *t,
+	uint64_t now_us, struct decision *out);
+
 /* challenge.c: whether cookies are wanted for the next SYN of a rule now. */
 bool engine_wants_cookie(struct engine *e, const struct policy_rule *rule, struct effects *out);
 /* Answers a SYN with a cookie and drops it. False if it can't have one: nothing was done. */
 bool engine_challenge(struct engine *e, const struct policy_rule *rule,
 	const struct engine_packet *in, uint64_t now_us, struct decision *out);
+
+/* logged.c: a SYN that can only be answered with a cookie, or refused. */
+void engine_answer_logged(
+	struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out);
 
 /* opening.c: an ACK of no flow, which may carry a cookie. */
 void engine_prove(

@@ -34,6 +34,7 @@ struct place {
 	_Atomic uint64_t public_addr[2];
 	_Atomic uint32_t ports; /* the server's, and the public one above it */
 	_Atomic uint32_t since; /* when it was taken, in takings */
+	_Atomic uint32_t met;   /* SYNs, not yet told */
 };
 
 struct learned {
@@ -150,6 +151,7 @@ static struct place *take(struct learned *l, uint64_t id, const struct addr *add
 	atomic_store_explicit(&oldest->route, LEARNED_ROUTE_UNKNOWN, memory_order_relaxed);
 	atomic_store_explicit(&oldest->ports, port, memory_order_relaxed);
 	atomic_store_explicit(&oldest->since, now, memory_order_relaxed);
+	atomic_store_explicit(&oldest->met, 0, memory_order_relaxed);
 	store_addr(oldest->addr, addr);
 	atomic_store_explicit(&oldest->id, id, memory_order_release);
 	return oldest;
@@ -269,6 +271,18 @@ bool learned_find(
 	return p && read_place(p, id, out);
 }
 
+bool learned_meet(
+	struct learned *l, const struct addr *addr, uint16_t port, struct learned_server *out)
+{
+	uint64_t id = id_of(l, addr, port);
+	struct place *p = find(l, id);
+
+	if (!p)
+		return false;
+	atomic_fetch_add_explicit(&p->met, 1, memory_order_relaxed);
+	return read_place(p, id, out);
+}
+
 static uint32_t pack(const struct learned_options *o)
 {
 	return o->mss | (uint32_t)o->wscale_shift << SHIFT_AT | (uint32_t)o->wscale << WSCALE_AT |
@@ -386,5 +400,21 @@ void learned_each(const struct learned *l,
 
 		if (id && read_place(p, id, &server))
 			each(arg, &server);
+	}
+}
+
+void learned_met(struct learned *l,
+	void (*each)(void *arg, const struct learned_server *server, uint32_t times), void *arg)
+{
+	struct learned_server server;
+
+	for (size_t i = 0; i < ((size_t)l->mask + 1) * WAYS; i++) {
+		struct place *p = &l->places[i];
+		uint64_t id = atomic_load_explicit(&p->id, memory_order_acquire);
+		uint32_t times =
+			id ? atomic_exchange_explicit(&p->met, 0, memory_order_relaxed) : 0;
+
+		if (times && read_place(p, id, &server))
+			each(arg, &server, times);
 	}
 }

@@ -76,6 +76,14 @@ bool learned_hear(struct learned *l, const struct segment *syn_ack, unsigned ask
 bool learned_find(const struct learned *l, const struct addr *addr, uint16_t port,
 	struct learned_server *out);
 
+/* Likewise, of a SYN that wants a cookie in its name: those are counted. */
+bool learned_meet(
+	struct learned *l, const struct addr *addr, uint16_t port, struct learned_server *out);
+/* Calls `each` for every server that was met since the last call of this, with how often. One
+ * caller at a time. */
+void learned_met(struct learned *l,
+	void (*each)(void *arg, const struct learned_server *server, uint32_t times), void *arg);
+
 /* What an earlier process knew. */
 void learned_recall(struct learned *l, const struct learned_server *server);
 

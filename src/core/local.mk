@@ -19,4 +19,5 @@ src_core_libackcore_a_SOURCES = \
 	src/core/engine.c src/core/engine.h src/core/engine_state.h \
 	src/core/shared.c src/core/icmp.c \
 	src/core/admission.c src/core/expiry.c src/core/expect.c \
-	src/core/challenge.c src/core/opening.c src/core/pressure.c
+	src/core/challenge.c src/core/logged.c src/core/opening.c src/core/pressure.c \
+	src/core/floods.c src/core/floods.h

@@ -86,6 +86,18 @@ bool policy_serves(const struct policy_rule *r, const struct addr *server, uint1
 	return port_listed(port, r->port, r->port_count) && addr_listed(server, r->to, r->to_count);
 }
 
+const struct policy_rule *policy_judging_all(
+	const struct policy *p, const struct addr *server, uint16_t port)
+{
+	for (size_t i = 0; i < p->rule_count; i++) {
+		const struct policy_rule *r = &p->rules[i];
+
+		if (policy_serves(r, server, port))
+			return r->from_count || r->interface_count || r->local ? NULL : r;
+	}
+	return NULL;
+}
+
 const struct policy_rule *policy_rule_by_slot(const struct policy *p, uint16_t slot)
 {
 	for (size_t i = 0; i < p->rule_count; i++)

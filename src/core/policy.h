@@ -156,6 +156,13 @@ bool policy_may_judge(const struct policy *p, const struct addr *client, const s
 /* Whether connections to the server fall under the rule, for some clients at least. */
 bool policy_serves(const struct policy_rule *r, const struct addr *server, uint16_t port);
 
+/*
+ * The rule that judges all that arrives for a server, whoever sends it, by whichever interface
+ * but lo it comes, and wherever it is seen. NULL if there is none, or if it depends on those.
+ */
+const struct policy_rule *policy_judging_all(
+	const struct policy *p, const struct addr *server, uint16_t port);
+
 /* The rule that holds a slot now; NULL if it was removed. */
 const struct policy_rule *policy_rule_by_slot(const struct policy *p, uint16_t slot);
 

@@ -80,6 +80,35 @@ static void an_answer_is_remembered(void **state)
 	learned_free(l);
 }
 
+static void note_met(void *arg, const struct learned_server *s, uint32_t times)
+{
+	uint32_t *met = arg;
+
+	met[s->addr.b[15]] += times;
+}
+
+static void meetings_are_told_once(void **state)
+{
+	struct learned *l = learned_new(64, &key);
+	struct segment s = syn_ack(1);
+	struct addr one = server(1), two = server(2);
+	struct learned_server out;
+	uint32_t met[3] = {0};
+
+	(void)state;
+	learned_hear(l, &s, ALL);
+	assert_true(learned_meet(l, &one, PORT, &out));
+	assert_int_equal(out.options.mss, 1460);
+	assert_true(learned_meet(l, &one, PORT, &out));
+	assert_false(learned_meet(l, &two, PORT, &out));
+	assert_true(learned_find(l, &one, PORT, &out));
+	learned_met(l, note_met, met);
+	learned_met(l, note_met, met);
+	assert_int_equal(met[1], 2);
+	assert_int_equal(met[2], 0);
+	learned_free(l);
+}
+
 static void what_was_not_asked_for_stays(void **state)
 {
 	struct learned *l = learned_new(64, &key);
@@ -306,6 +335,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_answer_is_remembered),
+		cmocka_unit_test(meetings_are_told_once),
 		cmocka_unit_test(what_was_not_asked_for_stays),
 		cmocka_unit_test(ecn_is_ece_alone),
 		cmocka_unit_test(without_mss_option_it_is_536),

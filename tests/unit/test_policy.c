@@ -209,6 +209,37 @@ static void splicing_gates(void **state)
 	assert_false(policy_gates(&r));
 }
 
+/* Whoever asks, by whatever way. */
+static void one_rule_may_judge_all(void **state)
+{
+	static const struct {
+		struct addr server;
+		uint16_t port;
+		const char *rule;
+	} rows[] = {
+		{V4(192, 0, 2, 1), 80, "web"},
+		{V4(192, 0, 2, 1), 22, NULL}, /* some by their source */
+		{V4(192, 0, 2, 2), 80, NULL},
+		{V4(192, 0, 2, 2), 25, NULL},
+		{V6(0x20, 1), 25, "six"},
+		{V6(0x20, 1), 80, NULL},
+	};
+	static const struct policy by_interface = {.rules = &rules[1], .rule_count = 4};
+	static const struct policy_rule local[] = {
+		{.name = "here", .mode = MODE_GATE, .local = true}, {.name = "rest"}};
+	static const struct policy here = {.rules = local, .rule_count = 2};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct policy_rule *r =
+			policy_judging_all(&policy, &rows[i].server, rows[i].port);
+
+		assert_string_equal(r ? r->name : "none", rows[i].rule ? rows[i].rule : "none");
+	}
+	assert_null(policy_judging_all(&by_interface, &rows[0].server, 22));
+	assert_null(policy_judging_all(&here, &rows[0].server, 80));
+}
+
 static void a_policy_without_rules_matches_nothing(void **state)
 {
 	static const struct policy none;
@@ -256,6 +287,7 @@ int main(void)
 		cmocka_unit_test(an_unknown_interface_fits_gates_alone),
 		cmocka_unit_test(rules_that_listen_match_places),
 		cmocka_unit_test(splicing_gates),
+		cmocka_unit_test(one_rule_may_judge_all),
 		cmocka_unit_test(a_policy_without_rules_matches_nothing),
 		cmocka_unit_test(prefixes_count_in_their_own_family),
 	};
