@@ -55,8 +55,10 @@ static json_t *flows_json(const struct engine_gauges *g)
 
 static json_t *cookies_json(const struct status *s)
 {
-	return json_pack("{s:o, s:o, s:o, s:b}", "sent", count(s->cookies.sent), "accepted",
-		count(s->cookies.accepted), "refused", count(s->cookies.refused), "active",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "sent", count(s->cookies.sent),
+		"accepted", count(s->cookies.accepted), "refused", count(s->cookies.refused),
+		"logged", count(s->cookies.logged), "logged_in_vain",
+		count(s->cookies.logged_in_vain), "log_lost", count(s->cookies.log_lost), "active",
 		s->cookies.active);
 }
 

@@ -56,7 +56,10 @@ struct status {
 		uint64_t sent;
 		uint64_t accepted;
 		uint64_t refused;
-		bool active; /* for some rule */
+		uint64_t logged; /* SYNs that the kernel dropped and told of */
+		uint64_t logged_in_vain;
+		uint64_t log_lost; /* SYNs that it could not tell of */
+		bool active;       /* for some rule */
 	} cookies;
 	struct {
 		uint32_t tracked;

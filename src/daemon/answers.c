@@ -9,6 +9,7 @@
 #include "daemon/blocks.h"
 #include "daemon/cookies.h"
 #include "daemon/daemon_state.h"
+#include "daemon/floods.h"
 #include "daemon/log.h"
 #include "daemon/splicing.h"
 
@@ -29,6 +30,7 @@ struct sums {
 	struct engine_counters counters;
 	struct engine_gauges gauges;
 	struct queue_stats queue;
+	uint64_t log_lost;
 	struct ruleset_counts kernel;
 };
 
@@ -45,6 +47,8 @@ static void add_counters(struct engine_counters *sum, const struct engine_counte
 	sum->evicted += c->evicted;
 	sum->adopted += c->adopted;
 	sum->cookies_sent += c->cookies_sent;
+	sum->logged += c->logged;
+	sum->logged_in_vain += c->logged_in_vain;
 	sum->cookies_accepted += c->cookies_accepted;
 	sum->cookies_refused += c->cookies_refused;
 	for (size_t i = 0; i < POLICY_RULES_MAX; i++) {
@@ -65,6 +69,7 @@ static void add_shard(const struct worker_view *view, void *arg)
 	s->gauges.opening += g.opening;
 	s->gauges.established += g.established;
 	s->gauges.closing += g.closing;
+	s->log_lost += view->log_lost;
 	for (int i = 0; i < LANES; i++) {
 		s->queue.packets += view->queue[i].packets;
 		s->queue.kernel_dropped += view->queue[i].kernel_dropped;
@@ -205,7 +210,10 @@ static void fill_status(struct daemon *d, const struct sums *s, struct status *o
 			.adopted = s->counters.adopted},
 		.cookies = {.sent = s->counters.cookies_sent,
 			.accepted = s->counters.cookies_accepted,
-			.refused = s->counters.cookies_refused},
+			.refused = s->counters.cookies_refused,
+			.logged = s->counters.logged,
+			.logged_in_vain = s->counters.logged_in_vain,
+			.log_lost = s->log_lost},
 		.sources = {.tracked = limiter_tracked(engine_shared_limiter(d->shared)),
 			.blocked = count_blocks(d)},
 		.untracked = s->kernel.untracked,
@@ -485,6 +493,7 @@ static bool answer_drain(void *arg, uint64_t timeout_us, char **message)
 		return false;
 	}
 	d->draining = true;
+	floods_pause(d);
 	d->drain_until_us = timeout_us ? worker_now() + timeout_us : 0;
 	daemon_call_all(d, begin_drain, &how);
 	splicing_rest(d);

@@ -17,6 +17,7 @@
 
 #include "daemon/cookies.h"
 #include "daemon/daemon_state.h"
+#include "daemon/floods.h"
 #include "daemon/interception.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
@@ -148,6 +149,8 @@ int daemon_print_rules(const struct cmdline *options)
 	ruleset_print(way, &plan, stdout);
 	lasting_print(&c->policy, plan.translate, stdout);
 	interception_print(c, stdout);
+	if (plan.translate)
+		flooded_print(&(struct flooded_plan){way, plan.queue, plan.workers}, stdout);
 	config_free(c);
 	return EXIT_FINE;
 }
@@ -207,6 +210,7 @@ int daemon_apply_rules(struct daemon *d, const struct config *c, char *why, size
 		return -1;
 	}
 	d->rules_in = true;
+	floods_apply(d, c);
 	return 0;
 }
 
@@ -305,6 +309,7 @@ static bool open_all(struct daemon *d, char *why, size_t why_size)
 	if (!d->conntrack || !open_shared(d, why, why_size) || !cookies_open(d, why, why_size) ||
 		!interception_open(d, why, why_size) || !open_workers(d, why, why_size))
 		return false;
+	floods_open(d);
 	d->base = event_base_new();
 	if (!d->base) {
 		snprintf(why, why_size, "can't make an event loop");
@@ -379,6 +384,7 @@ static void stop_gently(struct daemon *d)
 		return;
 	}
 	memset(all, true, sizeof(all));
+	floods_pause(d);
 	daemon_call_all(d, give_no_more_cookies, all);
 	notify_stop_lasts(d->config->daemon.drain_us + STOP_GRACE_US);
 	if (spliced)
@@ -473,6 +479,7 @@ static void take_rules_away(struct daemon *d)
 
 	if (!d->ruleset || !d->rules_in)
 		return;
+	floods_stop(d);
 	if (ruleset_remove(d->ruleset, why, sizeof(why)) != 0)
 		log_error(
 			"our kernel rules could not be taken away: %s; ackgated --purge does", why);
@@ -514,6 +521,7 @@ static void close_all(struct daemon *d)
 	if (d->conntrack)
 		conntrack_close(d->conntrack);
 	ruleset_close(d->ruleset);
+	floods_close(d);
 	cookies_close(d);
 	interception_close(d);
 	for (int i = 0; i < 2; i++)

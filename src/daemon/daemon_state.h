@@ -5,10 +5,12 @@
 #define ACKGATE_DAEMON_DAEMON_STATE_H
 
 #include "control/control.h"
+#include "core/floods.h"
 #include "daemon/cmdline.h"
 #include "daemon/helper.h"
 #include "daemon/worker.h"
 #include "kernel/conntrack.h"
+#include "kernel/flooded.h"
 #include "kernel/hold.h"
 #include "kernel/lasting.h"
 #include "kernel/protected.h"
@@ -95,6 +97,14 @@ struct daemon {
 	uint64_t routes_looked_us;
 	uint64_t routes_took_us;
 
+	/* floods.c */
+	struct flooded *flooded; /* NULL: this kernel can't */
+	struct floods floods;
+	bool floods_listed; /* the table is there for them */
+	bool floods_spread; /* over all workers */
+	uint64_t floods_told_us;
+	uint64_t floods_behind; /* how often workers were */
+
 	/* blocks.c */
 	struct protected *protected;
 	struct daemon_block last_blocks[DAEMON_LAST_BLOCKS];
@@ -109,6 +119,7 @@ struct daemon {
 	/* upkeep.c */
 	struct event *words_event;
 	struct event *second_timer;
+	struct event *floods_timer;
 	struct event *watch_event;
 	struct event *mend_timer;
 	struct event *ends_event;

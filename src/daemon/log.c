@@ -328,3 +328,28 @@ void log_refused(const struct report *r, const char *rule)
 	};
 	emit(LOG_LEVEL_INFO, text, fields, sizeof(fields) / sizeof(fields[0]));
 }
+
+void log_notable(const struct notice *n, const char *rule)
+{
+	char server[ENDPOINT_TEXT];
+
+	rule = rule != NULL ? rule : "?";
+	switch (n->kind) {
+	case NOTICE_COOKIES_ON:
+		log_warning("rule %s: cookies on, %u handshakes are half-open", rule, n->half_open);
+		break;
+	case NOTICE_COOKIES_OFF:
+		log_notice("rule %s: cookies off, %u handshakes are half-open", rule, n->half_open);
+		break;
+	case NOTICE_ROUTE_UNKNOWN:
+		log_warning("rule %s: no cookies for %s yet: DNAT leads to it, and from which "
+			    "address, exactly one, is not known",
+			rule, endpoint_text(server, &n->server, n->port));
+		break;
+	case NOTICE_RELEARNED:
+		log_warning("rule %s: %s answered with less than clients had been promised; its "
+			    "options are learned anew",
+			rule, endpoint_text(server, &n->server, n->port));
+		break;
+	}
+}

@@ -80,6 +80,9 @@ void log_text(enum config_log_level level, const char *text);
  */
 void log_refused(const struct report *report, const char *rule);
 
+/* What the engine has to tell of a rule (NULL: it is gone). */
+void log_notable(const struct notice *notice, const char *rule);
+
 /*
  * Whether one more line fits in at now_us. By the generic cell rate algorithm, so that one atomic
  * word does. For log.c and its test.

@@ -9,6 +9,7 @@
 #include "daemon/blocks.h"
 #include "daemon/cookies.h"
 #include "daemon/daemon_state.h"
+#include "daemon/floods.h"
 #include "daemon/interception.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
@@ -27,6 +28,7 @@ enum {
 	INTACT_EVERY_US = 10 * 1000000,
 	RECONCILE_EVERY_US = 60 * 1000000,
 	MEND_AFTER_MS = 100, /* let whoever is changing rules finish */
+	FLOODS_EVERY_MS = 100,
 	STUCK_AFTER_US = 10 * 1000000,
 };
 
@@ -301,6 +303,13 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 		reconcile(d);
 }
 
+static void on_floods(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	floods_tick(arg);
+}
+
 static void take_note(void *arg, const char *sentence)
 {
 	struct daemon *d = arg;
@@ -338,11 +347,13 @@ static bool watch_rules(struct daemon *d)
 bool upkeep_start(struct daemon *d, char *why, size_t why_size)
 {
 	struct timeval second = {.tv_sec = 1};
+	struct timeval often = {.tv_usec = FLOODS_EVERY_MS * 1000};
 
 	d->intact_checked_us = d->reconciled_us = worker_now();
 	d->second_timer = event_new(d->base, -1, EV_PERSIST, on_second, d);
-	if (!d->second_timer || event_add(d->second_timer, &second) != 0 || !watch_rules(d) ||
-		!watch_words(d)) {
+	d->floods_timer = event_new(d->base, -1, EV_PERSIST, on_floods, d);
+	if (!d->second_timer || event_add(d->second_timer, &second) != 0 || !d->floods_timer ||
+		event_add(d->floods_timer, &often) != 0 || !watch_rules(d) || !watch_words(d)) {
 		snprintf(why, why_size, "can't set up the main event loop");
 		return false;
 	}
@@ -352,13 +363,14 @@ bool upkeep_start(struct daemon *d, char *why, size_t why_size)
 
 void upkeep_stop(struct daemon *d)
 {
-	struct event *events[] = {d->second_timer, d->watch_event, d->mend_timer, d->words_event};
+	struct event *events[] = {
+		d->second_timer, d->floods_timer, d->watch_event, d->mend_timer, d->words_event};
 
 	stop_listening_for_ends(d);
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
 		if (events[i])
 			event_free(events[i]);
-	d->second_timer = d->watch_event = d->mend_timer = d->words_event = NULL;
+	d->second_timer = d->floods_timer = d->watch_event = d->mend_timer = d->words_event = NULL;
 	for (size_t i = 0; i < d->note_count; i++)
 		free(d->notes[i]);
 	d->note_count = 0;

@@ -3,11 +3,11 @@
 
 #include "daemon/worker.h"
 
-#include "control/endpoint.h"
 #include "daemon/log.h"
 #include "daemon/resend.h"
 #include "kernel/conntrack.h"
 #include "kernel/ifname.h"
+#include "kernel/nflog.h"
 #include "kernel/translations.h"
 
 #include <errno.h>
@@ -26,11 +26,19 @@ enum {
 	BATCHES = 16,      /* read in a row before the loop looks at anything else */
 	COPY_RANGE = 2048, /* all of a SYN, with the data that Fast Open puts in it */
 	EXPIRE_MS = 100,
+	ROUNDS_BEHIND = 4, /* longer than others may have had its CPU */
+	WHY = 256,
+
+	EVENT_LOG = LANES,
+	EVENT_WAKE,
+	EVENT_EXPIRY,
+	EVENTS
 };
 
 struct worker {
 	struct engine *engine;
 	struct queue *queue[LANES];
+	struct nflog *log; /* NULL: the kernel has none for us */
 	struct conntrack *conntrack;
 	struct translations *translations;
 	const struct learned *learned;
@@ -42,9 +50,11 @@ struct worker {
 	struct failure failures[WORKER_FAILURES];
 	uint64_t failure_count;
 	atomic_uint_fast64_t heartbeat;
+	unsigned rounds;             /* after which there was more in the log */
+	atomic_uint_fast64_t behind; /* times */
 
 	struct event_base *base;
-	struct event *events[LANES + 2];
+	struct event *events[EVENTS];
 	int words;
 	int wake; /* eventfd */
 	pthread_t thread;
@@ -68,6 +78,11 @@ uint64_t worker_now(void)
 uint64_t worker_heartbeat(const struct worker *w)
 {
 	return atomic_load_explicit(&w->heartbeat, memory_order_relaxed);
+}
+
+uint64_t worker_times_behind(const struct worker *w)
+{
+	return atomic_load_explicit(&w->behind, memory_order_relaxed);
 }
 
 static const char *rule_name(const struct worker *w, uint16_t slot)
@@ -118,29 +133,10 @@ static void ask_for_block(const struct worker *w, const struct block *b)
 static void take_notice(const struct worker *w, const struct notice *n)
 {
 	const struct worker_word word = {.kind = WORD_COOKIES};
-	const char *rule = rule_name(w, n->slot);
-	char server[ENDPOINT_TEXT];
 
-	rule = rule ? rule : "?";
-	switch (n->kind) {
-	case NOTICE_COOKIES_ON:
-		log_warning("rule %s: cookies on, %u handshakes are half-open", rule, n->half_open);
+	log_notable(n, rule_name(w, n->slot));
+	if (n->kind == NOTICE_COOKIES_ON)
 		tell_main(w, &word);
-		break;
-	case NOTICE_COOKIES_OFF:
-		log_notice("rule %s: cookies off, %u handshakes are half-open", rule, n->half_open);
-		break;
-	case NOTICE_ROUTE_UNKNOWN:
-		log_warning("rule %s: no cookies for %s yet: DNAT leads to it, and from which "
-			    "address, exactly one, is not known",
-			rule, endpoint_text(server, &n->server, n->port));
-		break;
-	case NOTICE_RELEARNED:
-		log_warning("rule %s: %s answered with less than clients had been promised; its "
-			    "options are learned anew",
-			rule, endpoint_text(server, &n->server, n->port));
-		break;
-	}
 }
 
 static void queue_effects(struct worker *w, const struct effects *effects)
@@ -311,6 +307,44 @@ static void on_dnat(evutil_socket_t fd, short what, void *arg)
 	read_queue(arg, LANE_DNAT);
 }
 
+static void answer_logged(void *arg, const struct engine_packet *in)
+{
+	struct worker *w = arg;
+	struct decision d;
+
+	engine_packet(w->engine, in, w->now_us, &d);
+	queue_effects(w, &d.effects);
+}
+
+static int read_logged_batch(struct worker *w)
+{
+	int n;
+
+	w->now_us = worker_now();
+	engine_clock(w->engine, unix_seconds());
+	n = nflog_run(w->log, answer_logged, w);
+	if (n < 0)
+		log_error("reading the packet log failed: %s", strerror(errno));
+	inject_flush(w->inject);
+	return n > 0 ? n : 0;
+}
+
+static void on_logged(evutil_socket_t fd, short what, void *arg)
+{
+	struct worker *w = arg;
+	int n = 1;
+
+	(void)fd;
+	(void)what;
+	for (int i = 0; i < BATCHES && n > 0; i++) {
+		n = read_logged_batch(w);
+		read_batch(w, LANE_PROOFS);
+	}
+	w->rounds = n > 0 ? w->rounds + 1 : 0;
+	if (w->rounds >= ROUNDS_BEHIND)
+		atomic_fetch_add_explicit(&w->behind, 1, memory_order_relaxed);
+}
+
 static void on_expiry(evutil_socket_t fd, short what, void *arg)
 {
 	struct worker *w = arg;
@@ -342,6 +376,7 @@ static void run_call(struct worker *w)
 
 	for (int i = 0; i < LANES; i++)
 		queue_stats(w->queue[i], &view.queue[i]);
+	view.log_lost = w->log ? nflog_lost(w->log) : 0;
 	w->fn(&view, w->arg);
 	w->by_interface = engine_by_interface(w->engine);
 }
@@ -459,15 +494,38 @@ static bool open_loop(struct worker *w, char *why, size_t why_size)
 		for (int i = 0; i < LANES; i++)
 			w->events[i] = event_new(w->base, queue_fd(w->queue[i]),
 				EV_READ | EV_PERSIST, on_lane[i], w);
-		w->events[LANES] = event_new(w->base, w->wake, EV_READ | EV_PERSIST, on_wake, w);
-		w->events[LANES + 1] = event_new(w->base, -1, EV_PERSIST, on_expiry, w);
+		if (w->log)
+			w->events[EVENT_LOG] = event_new(
+				w->base, nflog_fd(w->log), EV_READ | EV_PERSIST, on_logged, w);
+		w->events[EVENT_WAKE] =
+			event_new(w->base, w->wake, EV_READ | EV_PERSIST, on_wake, w);
+		w->events[EVENT_EXPIRY] = event_new(w->base, -1, EV_PERSIST, on_expiry, w);
 	}
-	for (int i = 0; i < LANES + 2; i++)
-		if (!w->events[i] || event_add(w->events[i], i == LANES + 1 ? &every : NULL) != 0) {
+	for (int i = 0; i < EVENTS; i++) {
+		if (i == EVENT_LOG && !w->log)
+			continue;
+		if (!w->events[i] ||
+			event_add(w->events[i], i == EVENT_EXPIRY ? &every : NULL) != 0) {
 			snprintf(why, why_size, "can't set up a worker's event loop");
 			return false;
 		}
+	}
 	return true;
+}
+
+/* Nobody has to have it. */
+static void open_log(struct worker *w, const struct worker_setup *s)
+{
+	char why[WHY];
+
+	w->log = nflog_open((uint16_t)(s->config->netfilter.queue + s->index), why, sizeof(why));
+	if (!w->log)
+		log_debug("SYNs are queued in floods, too: %s", why);
+}
+
+bool worker_hears_log(const struct worker *w)
+{
+	return w->log != NULL;
 }
 
 struct worker *worker_open(const struct worker_setup *s, char *why, size_t why_size)
@@ -486,6 +544,7 @@ struct worker *worker_open(const struct worker_setup *s, char *why, size_t why_s
 	for (int lane = 0; lane < LANES; lane++)
 		if (!open_queue(w, s, (enum engine_lane)lane, why, why_size))
 			goto out;
+	open_log(w, s);
 	w->conntrack = conntrack_open(s->config->netfilter.mark, why, why_size);
 	w->translations = w->conntrack ? translations_open(s->config->netfilter.mark, on_translated,
 						 w, why, why_size)
@@ -525,7 +584,7 @@ void worker_close(struct worker *w)
 		wake(w);
 		pthread_join(w->thread, NULL);
 	}
-	for (int i = 0; i < LANES + 2; i++)
+	for (int i = 0; i < EVENTS; i++)
 		if (w->events[i])
 			event_free(w->events[i]);
 	if (w->base)
@@ -535,6 +594,7 @@ void worker_close(struct worker *w)
 	for (int i = 0; i < LANES; i++)
 		if (w->queue[i])
 			queue_close(w->queue[i]);
+	nflog_close(w->log);
 	if (w->conntrack)
 		conntrack_close(w->conntrack);
 	translations_close(w->translations);

@@ -53,12 +53,17 @@ struct worker_view {
 	const struct failure *failures;
 	uint64_t failure_count;
 	struct queue_stats queue[LANES];
+	uint64_t log_lost; /* packets */
 	struct worker *worker;
 };
 
 /* Binds the queues and opens the sockets, in the caller's thread and with its privileges. NULL with
  * a sentence in `why`. */
 struct worker *worker_open(const struct worker_setup *setup, char *why, size_t why_size);
+/* Whether it reads the packet log, group number queue + index. */
+bool worker_hears_log(const struct worker *w);
+/* How often it had more of it to read than it takes in a row. */
+uint64_t worker_times_behind(const struct worker *w);
 /* Starts the thread, which begins with what the queues hold by then. False with a sentence in
  * `why`. */
 bool worker_start(struct worker *w, char *why, size_t why_size);

@@ -2,6 +2,7 @@
 src_kernel_libackkernel_a_SOURCES += \
 	src/kernel/netlink.c src/kernel/netlink.h \
 	src/kernel/queue.c src/kernel/queue.h \
+	src/kernel/nflog.c src/kernel/nflog.h \
 	src/kernel/inject.c src/kernel/inject.h \
 	src/kernel/conntrack.c src/kernel/conntrack.h \
 	src/kernel/conntrack_entry.c src/kernel/conntrack_entry.h \
