@@ -35,6 +35,12 @@ enum {
 	EVENTS
 };
 
+/* Who reads which queue, for the loop. */
+struct reader {
+	struct worker *worker;
+	enum engine_lane lane;
+};
+
 struct worker {
 	struct engine *engine;
 	struct queue *queue[LANES];
@@ -55,6 +61,7 @@ struct worker {
 
 	struct event_base *base;
 	struct event *events[EVENTS];
+	struct reader readers[LANES];
 	int words;
 	int wake; /* eventfd */
 	pthread_t thread;
@@ -279,32 +286,13 @@ static void read_queue(struct worker *w, enum engine_lane lane)
 	}
 }
 
-static void on_handshakes(evutil_socket_t fd, short what, void *arg)
+static void on_queue(evutil_socket_t fd, short what, void *arg)
 {
-	(void)fd;
-	(void)what;
-	read_queue(arg, LANE_HANDSHAKES);
-}
+	const struct reader *r = arg;
 
-static void on_admitted(evutil_socket_t fd, short what, void *arg)
-{
 	(void)fd;
 	(void)what;
-	read_queue(arg, LANE_ADMITTED);
-}
-
-static void on_proofs(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	read_queue(arg, LANE_PROOFS);
-}
-
-static void on_dnat(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	(void)what;
-	read_queue(arg, LANE_DNAT);
+	read_queue(r->worker, r->lane);
 }
 
 static void answer_logged(void *arg, const struct engine_packet *in)
@@ -480,20 +468,16 @@ static bool open_engine(struct worker *w, const struct worker_setup *s, char *wh
 
 static bool open_loop(struct worker *w, char *why, size_t why_size)
 {
-	static const event_callback_fn on_lane[LANES] = {
-		[LANE_HANDSHAKES] = on_handshakes,
-		[LANE_ADMITTED] = on_admitted,
-		[LANE_PROOFS] = on_proofs,
-		[LANE_DNAT] = on_dnat,
-	};
 	struct timeval every = {.tv_usec = EXPIRE_MS * 1000};
 
 	w->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	w->base = event_base_new();
 	if (w->base && w->wake >= 0) {
-		for (int i = 0; i < LANES; i++)
+		for (int i = 0; i < LANES; i++) {
+			w->readers[i] = (struct reader){w, (enum engine_lane)i};
 			w->events[i] = event_new(w->base, queue_fd(w->queue[i]),
-				EV_READ | EV_PERSIST, on_lane[i], w);
+				EV_READ | EV_PERSIST, on_queue, &w->readers[i]);
+		}
 		if (w->log)
 			w->events[EVENT_LOG] = event_new(
 				w->base, nflog_fd(w->log), EV_READ | EV_PERSIST, on_logged, w);

@@ -22,7 +22,7 @@
 
 enum {
 	THRESHOLD = 160, /* packets */
-	DELAY = 1,      /* hundredths of a second */
+	DELAY = 1,       /* hundredths of a second */
 	COPY_RANGE = 256,
 	MESSAGE = 32768,           /* bytes that the kernel sets aside for them */
 	BUFFER = 2 * MESSAGE,      /* more than it ever sends */
