@@ -62,8 +62,11 @@ static void tell_kernel(struct daemon *d)
 			.worker = (unsigned)i,
 			.spread = d->floods_spread};
 	d->floods_told_us = worker_now();
-	if (flooded_list(d->flooded, servers, f->count, why, sizeof(why)) != 0)
-		log_debug("the kernel can't be told of floods: %s", why);
+	if (flooded_list(d->flooded, servers, f->count, why, sizeof(why)) == 0)
+		return;
+	log_debug("the kernel can't be told of floods: %s", why);
+	/* Somebody may have taken the table away. */
+	floods_apply(d, d->config);
 }
 
 /* Whether some worker has not kept up since the last look. */

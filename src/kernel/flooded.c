@@ -145,8 +145,9 @@ void flooded_close(struct flooded *f)
 	free(f);
 }
 
-/* Of the chain that iptables has at a hook; 0 if others have rules in it, or it can't be seen. */
-static int priority_of(const char *family, const char *hook)
+/* The priority of the chain that iptables has at a hook, 0 if others have rules in it; `absent` if
+ * there is none, or none of nf_tables'. */
+static int priority_of(const char *family, const char *hook, int absent)
 {
 	char command[LINE];
 	int priority = 0;
@@ -156,6 +157,8 @@ static int priority_of(const char *family, const char *hook)
 
 	snprintf(command, sizeof(command), "list chain %s security %s", family, hook);
 	json_t *root = nft_run_list(command, NFT_RUN_JSON);
+	if (root == NULL)
+		return absent;
 	json_array_foreach(json_object_get(root, "nftables"), i, item)
 	{
 		json_t *chain = json_object_get(item, "chain");
@@ -170,17 +173,14 @@ static int priority_of(const char *family, const char *hook)
 /* Where all of ours are, and none of others'; 0 if there is no such place. */
 static int priority_of_judging(enum ruleset_way way)
 {
-	static const char *const families[] = {"ip", "ip6"};
-	static const char *const hooks[] = {"INPUT", "FORWARD"};
-	int priority = priority_of(families[0], hooks[0]);
-
 	if (way == RULESET_NFTABLES)
 		return JUDGING;
-	for (size_t f = 0; f < 2; f++)
-		for (size_t h = 0; h < 2; h++)
-			if (priority_of(families[f], hooks[h]) != priority)
-				return 0;
-	return priority;
+	int priority = priority_of("ip", "INPUT", 0);
+	/* A host without IPv6 has no chains of it. */
+	bool same = priority_of("ip", "FORWARD", 0) == priority &&
+		    priority_of("ip6", "INPUT", priority) == priority &&
+		    priority_of("ip6", "FORWARD", priority) == priority;
+	return same ? priority : 0;
 }
 
 static size_t count_rules(json_t *root)

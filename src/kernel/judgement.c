@@ -144,6 +144,12 @@ static void build_output(struct chains *c)
 {
 	size_t out = CHAIN_OUTPUT;
 	add_most(c, out, CHAIN_FULL_OUTPUT);
+	/* The answers to a flood: untracked, all of them, as build_injected has it. */
+	steps_do(c, out,
+		(struct chain_match){.packet_bit = CHAIN_BIT_SET,
+			.flags_of = TCP_SYN | TCP_ACK,
+			.flags = TCP_SYN | TCP_ACK},
+		CHAIN_DO_RETURN);
 	steps_goto(c, out,
 		(struct chain_match){.protocol = CHAIN_NOT_TCP, .direction = CHAIN_REPLY},
 		CHAIN_ICMP);

@@ -20,7 +20,7 @@
 	}
 
 enum {
-	LINES = 13,
+	LINES = 14,
 	RULES = 3,
 	MARK = 0x40000000
 };
@@ -76,6 +76,11 @@ static const struct scenario scenarios[] = {
 				"\t\ticmp type destination-unreachable icmp code frag-needed "
 				"notrack\n"
 				"\t\ticmpv6 type packet-too-big notrack\n\t}\n",
+				/* the answers to a flood */
+				"0x40000000 tcp flags & (syn | rst) == 0x0 return\n"
+				"\t\tmeta mark & 0x40000000 == 0x40000000 tcp flags & (syn | ack) "
+				"== syn | ack return\n"
+				"\t\tmeta l4proto != tcp ct direction reply goto icmp_errors\n",
 				/* first what there is most of */
 				"type filter hook forward priority 50; policy accept;\n"
 				"\t\tmeta mark & 0x40000000 == 0x00000000 ct mark & 0x40000000 == "
