@@ -135,7 +135,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 static uint64_t limit_of(const struct session *s, enum splice_end *end)
 {
 	const struct config_splice *set = &s->route->set;
-	uint64_t total = after(s->began_us, set->total_timeout_us), own;
+	uint64_t total = after(s->began_us, set->total_timeout_us), own, idle;
 
 	switch (s->phase) {
 	case SPLICE_OPEN:
@@ -143,9 +143,10 @@ static uint64_t limit_of(const struct session *s, enum splice_end *end)
 		*end = SPLICE_END_idle;
 		break;
 	case SPLICE_HALF:
-		own = earlier(after(s->last_us, set->half_closed_timeout_us),
-			after(s->last_us, set->idle_timeout_us));
-		*end = SPLICE_END_half_closed;
+		own = after(s->last_us, set->half_closed_timeout_us);
+		idle = after(s->last_us, set->idle_timeout_us);
+		*end = own <= idle ? SPLICE_END_half_closed : SPLICE_END_idle;
+		own = earlier(own, idle);
 		break;
 	case SPLICE_LINGER:
 		own = s->phase_us + LINGER_MAX_S * UINT64_C(1000000);
@@ -393,11 +394,15 @@ void session_end(struct session *s, enum splice_end end, enum splice_side by, in
 
 void session_later(struct session *s)
 {
+	/* Not event_active, which would come before libevent looks at anybody else. */
+	static const struct timeval next_round;
+
 	if (s->in_again)
 		return;
 	TAILQ_INSERT_TAIL(&s->loop->again, s, queued);
 	s->in_again = true;
-	event_active(&s->loop->again_event, 0, 0);
+	if (event_add(&s->loop->again_event, &next_round) != 0)
+		event_active(&s->loop->again_event, 0, 0);
 }
 
 void session_run_again(struct loop *l)

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "splice/session.h"
 #include "spliced.h"
 #include "spliced_modes.h"
 
@@ -158,7 +159,7 @@ static void test_server_first(void **state)
 		spliced_open(&g, *state, 1, "", "");
 		server = spliced_server(&g, 0);
 		client = spliced_client(&g);
-		event_base_loop(g.splice->loops[0].base, EVLOOP_NONBLOCK);
+		event_base_loop(g.splice->loops[0].base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 		there = netns_accept(server);
 		assert_int_equal(send(there, "banner", 6, 0), 6);
 		if (ends_at_once)
@@ -239,10 +240,10 @@ static void test_reset_after_fin(void **state)
 		int ends[2];
 
 		open_pair(&g, state, ends);
-		spliced_sends(&g, ends[from], 200000);
+		spliced_sends(&g, ends[from], 50000);
 		shutdown(ends[from], SHUT_WR);
 		spliced_cut(ends[from]);
-		spliced_gets(&g, ends[!from], 200000);
+		spliced_gets(&g, ends[!from], 50000);
 		spliced_fin(&g, ends[!from]);
 		SPLICED_UNTIL(&g, send(ends[!from], "x", 1, MSG_NOSIGNAL) == -1);
 		close(ends[!from]);
@@ -301,6 +302,69 @@ static void test_fin_with_reset(void **state)
 	}
 }
 
+static void set_buffer(int fd, int option)
+{
+	const int bytes = 16 << 20;
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, option, &bytes, sizeof(bytes)), 0);
+}
+
+/* Who has much to say has its turn, and then it is others'. */
+static void test_turns(void **state)
+{
+	static const char block[65536];
+	struct spliced g;
+	const struct session *s;
+	int ends[2];
+	uint64_t before;
+	size_t sent = 0;
+
+	open_pair(&g, state, ends);
+	spliced_says(&g, ends[CLIENT], ends[SERVER], "hello");
+	s = TAILQ_FIRST(&g.splice->loops[0].sessions);
+	set_buffer(ends[CLIENT], SO_SNDBUFFORCE);
+	set_buffer(s->ends[CLIENT].fd, SO_RCVBUFFORCE);
+	set_buffer(s->ends[SERVER].fd, SO_SNDBUFFORCE);
+	while (sent < 6 << 20) {
+		ssize_t n = send(ends[CLIENT], block, sizeof(block), MSG_DONTWAIT);
+
+		assert_true(n > 0);
+		sent += (size_t)n;
+	}
+	for (int i = 0; i < 3; i++) {
+		before = s->directions[CLIENT].bytes;
+		spliced_turn(&g);
+		assert_in_range(s->directions[CLIENT].bytes - before, 1, 3 << 20);
+	}
+	spliced_cut(ends[CLIENT]);
+	close(ends[SERVER]);
+	SPLICED_UNTIL(&g, g.ended == 1);
+	g.seen = 1;
+	spliced_close(&g);
+}
+
+/* splice(2) stops at an urgent byte; it is left out, and what follows comes. */
+static void test_urgent(void **state)
+{
+	struct spliced g;
+	int ends[2];
+
+	open_pair(&g, state, ends);
+	spliced_says(&g, ends[CLIENT], ends[SERVER], "hello");
+	set_buffer(ends[CLIENT], SO_SNDBUFFORCE);
+	set_buffer(TAILQ_FIRST(&g.splice->loops[0].sessions)->ends[CLIENT].fd, SO_RCVBUFFORCE);
+	spliced_sends(&g, ends[CLIENT], 300000);
+	assert_int_equal(send(ends[CLIENT], "!", 1, MSG_OOB), 1);
+	spliced_gets(&g, ends[SERVER], 300000);
+	spliced_sends(&g, ends[CLIENT], 300000);
+	spliced_gets(&g, ends[SERVER], 300000);
+	close(ends[CLIENT]);
+	spliced_fin(&g, ends[SERVER]);
+	close(ends[SERVER]);
+	spliced_ended(&g, SPLICE_END_closed, SPLICE_CLIENT, SPLICE_HALF);
+	spliced_close(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -315,6 +379,8 @@ int main(void)
 		EACH_MODE(test_reset_after_fin),
 		EACH_MODE(test_unread_request),
 		EACH_MODE(test_fin_with_reset),
+		EACH_MODE(test_turns),
+		EACH_MODE(test_urgent),
 	};
 
 	return spliced_run(tests);

@@ -220,7 +220,7 @@ void spliced_close(struct spliced *g)
 void spliced_turn(struct spliced *g)
 {
 	for (unsigned i = 0; !g->threads && i < g->splice->loop_count; i++)
-		event_base_loop(g->splice->loops[i].base, EVLOOP_NONBLOCK);
+		event_base_loop(g->splice->loops[i].base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 }
 
 void spliced_turn_for(struct spliced *g, unsigned ms)
@@ -297,8 +297,12 @@ void spliced_sends(struct spliced *g, int from, size_t bytes)
 
 		for (size_t i = 0; i < len; i++)
 			block[i] = pattern(at + i);
-		SPLICED_UNTIL(g, (n = send(from, block, len, MSG_NOSIGNAL | MSG_DONTWAIT)) != -1 ||
-					 errno != EAGAIN);
+		/* As much at once as goes. */
+		n = send(from, block, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n == -1 && errno == EAGAIN)
+			SPLICED_UNTIL(g,
+				(n = send(from, block, len, MSG_NOSIGNAL | MSG_DONTWAIT)) != -1 ||
+					errno != EAGAIN);
 		assert_true(n > 0);
 		at += (size_t)n;
 	}
