@@ -46,7 +46,7 @@ static bool keep(struct direction *d, struct reserve *r, const uint8_t *bytes, s
 
 bool direction_prepend(struct direction *d, struct reserve *r, const uint8_t *bytes, size_t len)
 {
-	d->bytes -= len; /* they are not the sender's */
+	d->foreign = (uint32_t)len;
 	return keep(d, r, bytes, len);
 }
 
@@ -72,6 +72,15 @@ void direction_end(struct direction *d, struct reserve *r)
 	drop_pipe(d, r);
 }
 
+/* Bytes of the buffer: what was prepended is none of the sender's. */
+static void count(struct direction *d, uint32_t n)
+{
+	uint32_t foreign = n < d->foreign ? n : d->foreign;
+
+	d->foreign -= foreign;
+	d->bytes += n - foreign;
+}
+
 /* All of the buffer, or until the receiver is full. */
 static enum direction_outcome write_buffer(struct direction *d, struct reserve *r, int to)
 {
@@ -85,7 +94,7 @@ static enum direction_outcome write_buffer(struct direction *d, struct reserve *
 						  : DIRECTION_WRITE_FAILED;
 		d->buffer_at += (uint32_t)n;
 		d->in_buffer -= (uint32_t)n;
-		d->bytes += (uint64_t)n;
+		count(d, (uint32_t)n);
 	}
 	drop_buffer(d, r);
 	return DIRECTION_GOES_ON;
@@ -222,7 +231,7 @@ static void consider_copying(struct direction *d, ssize_t n)
 }
 
 /* The pipe is empty, so what is missing is at the sender. */
-static enum direction_outcome splice_once(struct direction *d, struct reserve *r, int from)
+static enum direction_outcome splice_once(struct direction *d, struct reserve *r, int from, int to)
 {
 	ssize_t n;
 
@@ -238,8 +247,11 @@ static enum direction_outcome splice_once(struct direction *d, struct reserve *r
 		d->way = DIRECTION_ONLY_COPIES;
 		return DIRECTION_GOES_ON;
 	}
+	/* Nothing, or an urgent byte, at which splice stops and recv does not. */
+	if (n < 0 && would_block(errno))
+		return copy_once(d, r, from, to);
 	if (n < 0)
-		return read_failed();
+		return DIRECTION_READ_FAILED;
 	if (n == 0)
 		d->state = DIRECTION_ENDED;
 	d->in_pipe = (uint32_t)n;
@@ -257,7 +269,8 @@ static enum direction_outcome round_once(struct direction *d, struct reserve *r,
 		return outcome;
 	if (d->state == DIRECTION_ENDED)
 		return DIRECTION_FINISHED;
-	return d->way == DIRECTION_SPLICES ? splice_once(d, r, from) : copy_once(d, r, from, to);
+	return d->way == DIRECTION_SPLICES ? splice_once(d, r, from, to)
+					   : copy_once(d, r, from, to);
 }
 
 enum direction_outcome direction_move(struct direction *d, struct reserve *r, int from, int to)

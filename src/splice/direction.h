@@ -34,11 +34,12 @@ struct direction {
 	uint32_t in_pipe;    /* bytes */
 	uint32_t in_buffer;
 	uint32_t buffer_at;
+	uint32_t foreign; /* of in_buffer, the first ones: not the sender's */
 	bool has_pipe;
 	uint8_t state;
 	uint8_t way;
 	uint8_t streak; /* reads in a row that speak for the other way */
-	uint64_t bytes; /* passed on so far */
+	uint64_t bytes; /* of the sender's, passed on so far */
 };
 
 enum direction_outcome {

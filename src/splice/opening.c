@@ -34,6 +34,23 @@ static enum next end_by_client(struct session *s, int error)
 	return GONE;
 }
 
+/* Not by recv, which would take an error that nobody has seen yet. */
+static bool has_data(const struct session *s)
+{
+	int bytes = 0;
+
+	return ioctl(s->ends[SPLICE_CLIENT].fd, SIOCINQ, &bytes) == 0 && bytes > 0;
+}
+
+/* What has broken the client's end; 0: nothing, or only after its FIN (EPIPE), and what it had sent
+ * before is still to be passed on. */
+static int client_error(const struct session *s)
+{
+	int error = s->ends[SPLICE_CLIENT].readable ? take_error(s->ends[SPLICE_CLIENT].fd) : 0;
+
+	return error == EPIPE && has_data(s) ? 0 : error;
+}
+
 /* What the client has sent so far, at most `size` bytes, which stay where they are; -1: nothing
  * yet, and -2: the session has ended. */
 static ssize_t peek(struct session *s, uint8_t *bytes, size_t size)
@@ -126,14 +143,6 @@ static const struct endpoint *where_it_asked(struct session *s)
 		getsockname(s->ends[SPLICE_CLIENT].fd, (struct sockaddr *)&name, &len) == 0)
 		(void)sockaddr_endpoint(&name, &s->asked);
 	return &s->asked;
-}
-
-/* Not by recv, which would take an error that nobody has seen yet. */
-static bool has_data(const struct session *s)
-{
-	int bytes = 0;
-
-	return ioctl(s->ends[SPLICE_CLIENT].fd, SIOCINQ, &bytes) == 0 && bytes > 0;
 }
 
 static void give_back(struct session *s)
@@ -299,7 +308,7 @@ static enum next connect_server(struct session *s)
 /* Both ends of it may have something to say meanwhile. */
 static enum next look_at_connect(struct session *s)
 {
-	struct end *client = &s->ends[SPLICE_CLIENT], *server = &s->ends[SPLICE_SERVER];
+	struct end *server = &s->ends[SPLICE_SERVER];
 	int error;
 
 	/* An error shows as both (libevent, epoll.c). */
@@ -307,7 +316,8 @@ static enum next look_at_connect(struct session *s)
 		return connected(s);
 	if (server->readable) {
 		error = take_error(server->fd);
-		if (!error && server->writable)
+		/* EPIPE: it broke after its FIN, so there may be an answer. */
+		if ((!error || error == EPIPE) && server->writable)
 			return connected(s);
 		if (error) {
 			enum next next = failed(s, DIAL_SERVER, error);
@@ -315,12 +325,8 @@ static enum next look_at_connect(struct session *s)
 			return next == NEXT ? connect_server(s) : next;
 		}
 	}
-	if (client->readable) {
-		error = take_error(client->fd);
-		if (error)
-			return end_by_client(s, error);
-	}
-	return LATER;
+	error = client_error(s);
+	return error ? end_by_client(s, error) : LATER;
 }
 
 static bool send_header(struct session *s)
@@ -345,8 +351,7 @@ static void open(struct session *s)
 
 static enum next look_at_wait(struct session *s)
 {
-	struct end *client = &s->ends[SPLICE_CLIENT];
-	int error = client->readable ? take_error(client->fd) : 0;
+	int error = client_error(s);
 
 	if (error)
 		return end_by_client(s, error);
