@@ -24,6 +24,8 @@ static void wake(const struct loop *l)
 {
 	const uint64_t one = 1;
 
+	if (l->wake < 0)
+		return;
 	/* It can fail only if the counter is full, and then the loop wakes anyway. */
 	if (write(l->wake, &one, sizeof(one)) < 0)
 		return;
@@ -151,8 +153,10 @@ int loop_start(struct loop *l)
 	return 0;
 }
 
-static void stop(struct loop *l)
+void loop_stop(struct loop *l)
 {
+	if (!l->running)
+		return;
 	pthread_mutex_lock(&l->lock);
 	l->stop = true;
 	wake(l);
@@ -163,8 +167,7 @@ static void stop(struct loop *l)
 
 void loop_close(struct loop *l)
 {
-	if (l->running)
-		stop(l);
+	loop_stop(l);
 	if (l->base) {
 		l->now_us = loop_clock();
 		listener_close_all(l);
@@ -174,6 +177,7 @@ void loop_close(struct loop *l)
 	}
 	if (l->wake >= 0)
 		close(l->wake);
+	l->wake = -1; /* sessions of other loops may still wake all */
 	pthread_mutex_destroy(&l->lock);
 	pthread_cond_destroy(&l->done);
 }

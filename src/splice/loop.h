@@ -73,7 +73,9 @@ struct loop {
 /* -1 with errno. Whatever happened, loop_close is due. */
 int loop_open(struct loop *l, const struct splice_calls *calls, void *arg);
 int loop_start(struct loop *l);
-/* Ends the thread, and all that is in it. */
+/* Ends the thread; what is in the loop stays. */
+void loop_stop(struct loop *l);
+/* Ends the thread, and all that is in the loop; of the others none may run any more. */
 void loop_close(struct loop *l);
 
 /* Runs `fn` in the loop's thread and waits for it; one caller at a time. Before loop_start it runs

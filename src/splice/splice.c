@@ -108,6 +108,9 @@ void splice_close(struct splice *s)
 		return;
 	if (s->checks)
 		loop_call(&s->loops[0], free_checks, s->checks);
+	/* All threads first: each may wake all others. */
+	for (unsigned i = 0; i < s->loop_count; i++)
+		loop_stop(&s->loops[i]);
 	for (unsigned i = 0; i < s->loop_count; i++)
 		loop_close(&s->loops[i]);
 	state_free(&s->now);

@@ -10,7 +10,9 @@ kernel_tests = \
 	tests/kernel/protected_test \
 	tests/kernel/netns_lock_test \
 	tests/kernel/splice_test \
-	tests/kernel/splice_opening_test
+	tests/kernel/splice_opening_test \
+	tests/kernel/splice_limits_test \
+	tests/kernel/splice_reload_test
 check_PROGRAMS += $(kernel_tests)
 TESTS += $(kernel_tests)
 
@@ -64,4 +66,12 @@ tests_kernel_splice_test_LDADD = $(kernel_test_splice_ldadd)
 tests_kernel_splice_opening_test_SOURCES = tests/kernel/splice_opening_test.c $(kernel_test_spliced)
 tests_kernel_splice_opening_test_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(CMOCKA_CFLAGS)
 tests_kernel_splice_opening_test_LDADD = $(kernel_test_splice_ldadd)
+
+tests_kernel_splice_limits_test_SOURCES = tests/kernel/splice_limits_test.c $(kernel_test_spliced)
+tests_kernel_splice_limits_test_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(CMOCKA_CFLAGS)
+tests_kernel_splice_limits_test_LDADD = $(kernel_test_splice_ldadd)
+
+tests_kernel_splice_reload_test_SOURCES = tests/kernel/splice_reload_test.c $(kernel_test_spliced)
+tests_kernel_splice_reload_test_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(CMOCKA_CFLAGS)
+tests_kernel_splice_reload_test_LDADD = $(kernel_test_splice_ldadd)
 endif

@@ -24,7 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
-struct spliced_mode spliced_modes[4] = {{false, true}, {false, false}, {true, true}, {true, false}};
+struct spliced_mode spliced_modes[4] = {
+	{false, true, 1}, {false, false, 1}, {true, true, 1}, {true, false, 1}};
 
 static void end_process(int number)
 {
@@ -166,7 +167,7 @@ void spliced_open_text(struct spliced *g, const struct spliced_mode *mode, const
 	*g = (struct spliced){.mode = *mode, .lock = PTHREAD_MUTEX_INITIALIZER};
 	close(netns_new());
 	g->fds = count_fds();
-	g->splice = splice_open(1, &events, g, why, sizeof(why));
+	g->splice = splice_open(mode->threads ? mode->threads : 1, &events, g, why, sizeof(why));
 	assert_non_null(g->splice);
 	if (!spliced_reload(g, text, why, sizeof(why)))
 		fail_msg("%s", why);
@@ -211,8 +212,8 @@ void spliced_close(struct spliced *g)
 		for (size_t i = 0; i < g->splice->now.backend_count; i++)
 			assert_int_equal(backend_connections(g->splice->now.backends[i]), 0);
 	}
-	assert_int_equal(g->seen, g->ended);
 	splice_close(g->splice);
+	assert_int_equal(g->seen, g->ended);
 	config_free(g->config);
 	assert_int_equal(count_fds(), g->fds);
 }

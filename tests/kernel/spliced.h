@@ -21,6 +21,7 @@ enum {
 struct spliced_mode {
 	bool v6;
 	bool splice;
+	unsigned threads; /* 0: one */
 };
 
 struct spliced {
