@@ -131,7 +131,7 @@ static void test_hanging(void **state)
 	close(client);
 	const struct splice_record *r =
 		spliced_ended(&g, SPLICE_END_no_syn_ack, SPLICE_SERVER, SPLICE_CONNECT);
-	assert_in_range(r->total_us, 300000, 600000);
+	assert_in_range(r->total_us, 300000, 2000000);
 	assert_int_equal(r->retries, 1);
 	spliced_close(&g);
 }
@@ -261,13 +261,13 @@ static void test_full_server_for_too_long(void **state)
 	server = spliced_server(&g, 0);
 	spliced_pair(&g, server, &clients[0], &there);
 	clients[1] = spliced_client(&g);
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < 24; i++) {
 		spliced_turn_for(&g, 50);
 		loop_wake_all(&g.splice->loops[0]);
 	}
 	const struct splice_record *r =
 		spliced_ended(&g, SPLICE_END_backend_full, SPLICE_GATE, SPLICE_WAIT);
-	assert_in_range(r->total_us, 300000, 450000);
+	assert_in_range(r->total_us, 300000, 1000000);
 	spliced_rst(&g, clients[1]);
 	close(clients[1]);
 	close(clients[0]);
