@@ -67,6 +67,7 @@ class Side:
 def build_side(side):
     ten = f"10.{side.net}"
     run(f"ip netns add {side.name}")
+    run(f"ip -n {side.name} link set lo up")
     link("client", f"{ten}.1.2", side.name, f"{ten}.1.1")
     link(side.name, f"{ten}.2.1", "server", f"{ten}.2.2")
     run("sysctl -q -w net.ipv4.ip_forward=1", side.name)
@@ -122,8 +123,11 @@ class Programs:
     @staticmethod
     def end(process):
         process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
     def await_gate(self, process):
         deadline = time.monotonic() + 15
