@@ -44,7 +44,8 @@ struct dial {
 	uint32_t in_flight;
 	double rate; /* connections begun a second; 0: as many as in_flight lets */
 	double timeout;
-	size_t least; /* bytes of an answer */
+	size_t least;     /* bytes of an answer */
+	bool close_first; /* once those are there */
 	const char *request;
 
 	int epoll;
@@ -133,7 +134,9 @@ static void hear(struct dial *d, struct connection *c)
 
 	while ((n = recv(c->fd, buffer, sizeof(buffer), 0)) > 0)
 		c->heard += (size_t)n;
-	if (n == 0)
+	if (n < 0 && errno == EAGAIN && d->close_first && c->heard >= d->least)
+		end(d, c, 0);
+	else if (n == 0)
 		end(d, c, c->heard < d->least ? ENDED_SHORT : 0);
 	else if (errno != EAGAIN)
 		end(d, c, errno);
@@ -287,6 +290,7 @@ static void usage(FILE *to)
 	      "  --rate N        begun a second (as many as may be in flight)\n"
 	      "  --timeout S     for each, from SYN to the answer's end (30)\n"
 	      "  --least N       bytes that an answer has at least (1)\n"
+	      "  --close-first   close once they are there, and do not wait for the server to\n"
 	      "  --request TEXT  (a GET of HTTP/1.0)\n",
 		to);
 }
@@ -321,6 +325,9 @@ static void set_option(struct dial *d, int option, const char *text)
 	case 'l':
 		d->least = (size_t)argument_number(text, 0, 1e12);
 		break;
+	case 'C':
+		d->close_first = true;
+		break;
 	case 'q':
 		d->request = text;
 		break;
@@ -345,6 +352,7 @@ static void read_options(struct dial *d, int argc, char **argv)
 		{"rate", required_argument, NULL, 'r'},
 		{"timeout", required_argument, NULL, 'T'},
 		{"least", required_argument, NULL, 'l'},
+		{"close-first", no_argument, NULL, 'C'},
 		{"request", required_argument, NULL, 'q'},
 		{"help", no_argument, NULL, 'h'},
 		{0},

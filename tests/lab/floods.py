@@ -84,14 +84,14 @@ class Dial:
     """Honest clients, from many addresses unless `source` is another word than "many"."""
 
     def __init__(self, lab, family, count, port=80, to=None, rate=None, in_flight=200, timeout=30, least=PAGE_SIZE,
-                 source="many", namespace=None):
+                 source="many", namespace=None, more=()):
         sources = ["--from", HONEST[family], "--sources", str(HONEST_SOURCES)] if source == "many" else []
         self.count = count
         self._limit = timeout + 60 + (count / rate if rate else 0)
         self.process = (namespace or lab.client).popen(
             os.path.join(programs(), "tests/lab/dial"), "--to", to or lab.server_address[family], "--port", str(port),
             "--count", str(count), "--in-flight", str(in_flight), "--timeout", str(timeout), "--least", str(least),
-            *(["--rate", str(rate)] if rate else []), *sources,
+            *(["--rate", str(rate)] if rate else []), *sources, *more,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         lab.closing(self)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The daemon under test: configured, started, asked and stopped as an administrator would."""
 
+import contextlib
 import json
 import os
 import signal
@@ -34,6 +35,8 @@ class Gate:
         self.control = os.path.join(directory, "control.sock")
         self.log_file = os.path.join(directory, "ackgated.log")
         self.process = None
+        # Words before the program's name: what it is to run under.
+        self.under = os.environ.get("ACKGATE_UNDER", "").split()
         os.makedirs(os.path.join(directory, "state"), exist_ok=True)
 
     def write(self, sections):
@@ -57,7 +60,7 @@ class Gate:
     def spawn(self, *extra, **options):
         """Starts the program and waits for nothing."""
         with open(self.log_file, "ab") as log:
-            return self.namespace.popen(os.path.join(programs(), "ackgated"), "-c", self.file,
+            return self.namespace.popen(*self.under, os.path.join(programs(), "ackgated"), "-c", self.file,
                                         *extra, stdout=log, stderr=log, **options)
 
     def start(self, sections=None, timeout=20):
@@ -84,9 +87,11 @@ class Gate:
                 if b"READY=1" in notify.recv(4096):
                     return
             except socket.timeout:
-                # A build without libsystemd says nothing; its control socket does.
-                if self.ctl("status").returncode == 0:
-                    return
+                # A build without libsystemd says nothing; its control socket does. A daemon may have more to notify of than
+                # the socket holds, and wait for us meanwhile.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    if self.ctl("status", timeout=1).returncode == 0:
+                        return
         raise RuntimeError(f"ackgated was not ready in {timeout} s:\n{self.log()}")
 
     def log(self):
@@ -96,8 +101,8 @@ class Gate:
         except FileNotFoundError:
             return ""
 
-    def ctl(self, *argv):
-        return run(os.path.join(programs(), "ackgatectl"), "-s", self.control, *argv, check=False)
+    def ctl(self, *argv, **options):
+        return run(os.path.join(programs(), "ackgatectl"), "-s", self.control, *argv, check=False, **options)
 
     def ask(self, *argv):
         done = self.ctl("--json", *argv)

@@ -13,6 +13,8 @@ import time
 
 from topology import eventually, literal
 
+IPV6_FREEBIND = 78
+
 NGINX_CONF = """\
 daemon off;
 master_process off;
@@ -178,6 +180,9 @@ def connect(namespace, address, port, timeout=5, source=None):
     client.settimeout(timeout)
     try:
         if source:
+            if ":" in address:
+                # It may be of a network that is local as a whole, and on no interface.
+                client.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
             client.bind((source, 0))
         client.connect((address, port))
     except BaseException:
