@@ -9,6 +9,7 @@ import pytest
 import floods
 import gate as gate_module
 import netns
+import splicing
 from services import Nginx
 from topology import Lab
 
@@ -26,21 +27,24 @@ def pytest_configure(config):
         if not os.path.exists(os.path.join(gate_module.programs(), program)):
             pytest.exit(f"no {program} in {gate_module.programs()}: run ./run --build", returncode=2)
     netns.delete_stale()
+    splicing.raise_descriptors()
 
 
-# Of the four pictures, forwarded and local by IPv4 and IPv6, these show all that is in any.
-PAIRS = {("forwarded", 4), ("local", 6)}
+# Of the four pictures, forwarded and local by IPv4 and IPv6, these show all that is in any; of splice mode's, splicing and
+# copying by IPv4 and IPv6, as well.
+PAIRS = {("forwarded", 4), ("local", 6), ("splice", 4), ("copy", 6)}
 
 
 def pytest_collection_modifyitems(config, items):
-    """Tests of floods and cookies are in all four pictures in ./check flood, and in two of them otherwise."""
+    """Tests of floods, cookies and splice mode are in all four pictures in ./check flood and ./check splice, and in two of them
+    otherwise, but for those that cost next to nothing."""
     if floods.LONG:
         return
     left = []
     for item in items:
         params = getattr(item, "callspec", None) and item.callspec.params or {}
-        pair = params.get("kind"), params.get("family")
-        if item.path.name >= "test_20" and None not in pair and pair not in PAIRS:
+        pair = params.get("kind", params.get("mode")), params.get("family")
+        if item.path.name >= "test_20" and "crossing" not in item.fixturenames and None not in pair and pair not in PAIRS:
             left.append(item)
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if item not in set(left)]
@@ -124,3 +128,41 @@ def figures(request):
             with open(path, "a", encoding="utf-8") as file:
                 file.write(f"{request.node.name}: {text}\n")
     return keep
+
+
+@pytest.fixture(scope="module")
+def crossing_of_module():
+    made = splicing.Crossing()
+    yield made
+    made.lab.close()
+
+
+@pytest.fixture
+def crossing(request, crossing_of_module):
+    """The daemon of many short tests of splice mode; nothing of a test's connections must be left in it."""
+    request.node.gates = [crossing_of_module.gate]
+    yield crossing_of_module
+    crossing_of_module.await_settled()
+    left = [family for family, service in crossing_of_module.services.items() if not service.nobody(0.001)]
+    assert not left, "a connection has come that the test did not wait for"
+
+
+@pytest.fixture
+def splice_lab():
+    made = Lab("forwarded")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def proxy(request, splice_lab):
+    """A daemon of splice mode, not started yet. Nothing of its connections must be left when the test is over."""
+    directory = splice_lab.path("gate")
+    os.makedirs(directory)
+    os.chmod(directory, 0o755)
+    made = splicing.Proxy(splice_lab, gate_module.Gate(splice_lab.gate, directory))
+    request.node.gates = [made.gate]
+    yield made
+    if made.gate.process is not None:
+        made.await_settled()
+    made.gate.stop()

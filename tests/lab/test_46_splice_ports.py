@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Local ports towards a backend: how many connections one source address lasts for, and what is said when it does not."""
+
+import pytest
+
+import floods
+from services import Nginx
+from splicing import LONG, MODES, SERVICE_PORT, Service, at, rule
+from topology import FAMILIES, GATE, SERVER, eventually
+
+PORT = 7000
+# All that a kernel has by default, and more connections than fit; or a tenth as many of both.
+RANGE = (32768, 60999) if LONG else (32768, 33767)
+COUNT = 60_000 if LONG else 1_500
+SOURCES = {4: ["10.0.2.1", "10.0.2.5"], 6: ["fd00:2::1", "fd00:2::5"]}
+
+pytestmark = [pytest.mark.parametrize("family", FAMILIES, ids=["ipv4", "ipv6"]), pytest.mark.parametrize("mode", MODES)]
+
+
+def sections(family, mode, sources):
+    return {
+        "daemon": {"log_level": "info"},
+        "rule web": rule(at(GATE, family, PORT), mode=mode, source=", ".join(SOURCES[family][:sources])),
+        "backend service": {"servers": at(SERVER, family, SERVICE_PORT), "check": "off", "fall": 100},
+    }
+
+
+def dialled(proxy, family):
+    """Connections whose clients close first, so that every one leaves its port to the backend in TIME_WAIT."""
+    return floods.dial(proxy.lab, family, COUNT, port=PORT, to=GATE[family], in_flight=100, least=100,
+                       more=["--close-first", "--request", "GET / HTTP/1.1\r\nHost: lab\r\n\r\n"])
+
+
+@pytest.mark.long
+def test_time_wait_takes_all_ports_of_one_address_and_not_of_two(proxy, mode, family, figures):
+    lab = proxy.lab
+    floods.route(lab)
+    lab.closing(Nginx(lab.server, lab.directory, ports=(SERVICE_PORT,), backlog=4096)).publish("index.html", 1000)
+    lab.gate.sysctl("net.ipv4.ip_local_port_range", f"{RANGE[0]} {RANGE[1]}")
+    lab.gate.ip("address", "add", SOURCES[family][1] + ("/24" if family == 4 else "/64"), "dev", "server0")
+    proxy.start(sections(family, mode, 1))
+    ports = RANGE[1] - RANGE[0] + 1
+    one = dialled(proxy, family)
+    figures(f"{COUNT} connections, one source address: {one}")
+    # What fails fails at once and by name: nobody waits for a port, no client is left alone.
+    assert one["connections"] >= ports * 0.95
+    assert set(one["errors"]) <= {"reset"}, one
+    if one["failed"]:
+        assert eventually(lambda: "no local port is left towards the server" in proxy.gate.log())
+    other = [line for line in proxy.gate.log().splitlines() if "spliced" in line and "by gate" in line and "no local port" not in line]
+    assert not other, other[:5]
+
+    proxy.gate.reload(sections(family, mode, 2))
+    two = dialled(proxy, family)
+    figures(f"as many again, two source addresses: {two}")
+    # The first address has none left; the second has all of its own.
+    assert two["connections"] >= ports * 0.95
+    assert set(two["errors"]) <= {"reset"}, two
+    if COUNT <= ports * 2 and not one["failed"]:
+        assert two["failed"] == 0
+
+
+def test_two_addresses_have_twice_as_many(proxy, mode, family):
+    lab = proxy.lab
+    floods.route(lab)
+    lab.closing(Nginx(lab.server, lab.directory, ports=(SERVICE_PORT,), backlog=4096)).publish("index.html", 1000)
+    lab.gate.sysctl("net.ipv4.ip_local_port_range", "32768 33767")
+    lab.gate.ip("address", "add", SOURCES[family][1] + ("/24" if family == 4 else "/64"), "dev", "server0")
+    proxy.start(sections(family, mode, 2))
+    done = floods.dial(lab, family, 1900, port=PORT, to=GATE[family], in_flight=50, least=100,
+                       more=["--close-first", "--request", "GET / HTTP/1.1\r\nHost: lab\r\n\r\n"])
+    assert done["failed"] == 0, done
+
+
+def test_sources_are_taken_in_turn(proxy, mode, family):
+    lab = proxy.lab
+    lab.gate.ip("address", "add", SOURCES[family][1] + ("/24" if family == 4 else "/64"), "dev", "server0")
+    service = lab.closing(Service(lab.server, SERVER[family]))
+    proxy.start(sections(family, mode, 2))
+    seen = set()
+    for _ in range(4):
+        with proxy.dial(family, PORT), service.accept() as server:
+            seen.add(server.getpeername()[0])
+    assert seen == set(SOURCES[family])
