@@ -319,7 +319,7 @@ static void open_again(struct engine *e, const struct engine_packet *in, uint32_
 	const struct policy_rule *rule = engine_rule_of(e, f);
 
 	if (from != FLOW_COUNTED) {
-		bool over = engine_is_over(in) || f->hs.state == HS_OFFLOADED;
+		bool over = engine_is_over(in) || engine_was_queued(f, now_us);
 
 		engine_forget(e, number);
 		judge_syn(e, in, over, now_us, out);

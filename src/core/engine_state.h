@@ -145,6 +145,15 @@ static inline bool engine_is_over(const struct engine_packet *in)
 	return in->hint && in->lane != LANE_DNAT;
 }
 
+/* Whether a SYN on that flow may have been in the queue when it was handed over, before the mark
+ * that engine_is_over looks at. Later ones without it are of a client that has its port again. */
+static inline bool engine_was_queued(const struct flow *f, uint64_t now_us)
+{
+	const uint32_t in_queue_ms = 100;
+
+	return f->hs.state == HS_OFFLOADED && flow_age_ms(f, now_us) < in_queue_ms;
+}
+
 /* Opens a handshake with a SYN: limits, room, the flow itself; or answers it with a cookie. `over`:
  * it comes over a connection that stands admitted. */
 void engine_open(struct engine *e, const struct policy_rule *rule, const struct engine_packet *in,
