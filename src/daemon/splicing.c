@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -43,7 +44,7 @@ static const char *time_text(char out[static 24], uint64_t us)
 static void describe(char *out, size_t size, const struct splice_record *r, const char *client)
 {
 	char handshake[24], connect[24], total[24];
-	const bool served = r->phase >= SPLICE_OPEN;
+	const bool why = r->error && r->end != SPLICE_END_reset && r->end != SPLICE_END_lost;
 
 	snprintf(out, size,
 		"spliced %s, rule %s, server %s%s%s: %s%s%s by %s, %s; handshake %s, connect %s, "
@@ -52,9 +53,9 @@ static void describe(char *out, size_t size, const struct splice_record *r, cons
 		r->server    ? r->server
 		: r->backend ? "-"
 			     : "as asked",
-		splice_end_words(r->end), r->error && !served ? ": " : "",
-		r->error && !served ? strerrordesc_np(r->error) : "", splice_side_word(r->by),
-		splice_phase_word(r->phase), time_text(handshake, r->handshake_us),
+		splice_end_words(r->end), why ? ": " : "", why ? strerrordesc_np(r->error) : "",
+		splice_side_word(r->by), splice_phase_word(r->phase),
+		time_text(handshake, r->handshake_us),
 		r->connect_us ? time_text(connect, r->connect_us) : "-",
 		time_text(total, r->total_us), r->bytes_in, r->bytes_out,
 		r->retries ? ", after retries" : "",
@@ -292,7 +293,13 @@ bool splicing_idle(const struct daemon *d)
 
 void splicing_close(struct daemon *d)
 {
+	static const struct timespec moment = {.tv_nsec = 100000000};
+	const bool cut = !splicing_idle(d);
+
 	splicing_abandon(d);
 	splice_close(d->splice);
 	d->splice = NULL;
+	/* RSTs to those that were left may pass by the queues, which are read until then. */
+	if (cut)
+		nanosleep(&moment, NULL);
 }

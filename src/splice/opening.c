@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -44,11 +45,24 @@ static bool has_data(const struct session *s)
 
 /* What has broken the client's end; 0: nothing, or only after its FIN (EPIPE), and what it had sent
  * before is still to be passed on. */
-static int client_error(const struct session *s)
+static int client_error(struct session *s)
 {
 	int error = s->ends[SPLICE_CLIENT].readable ? take_error(s->ends[SPLICE_CLIENT].fd) : 0;
 
-	return error == EPIPE && has_data(s) ? 0 : error;
+	if (error != EPIPE || !has_data(s))
+		return error;
+	s->deaf = true;
+	return 0;
+}
+
+/* Whether the client has sent its FIN, or is gone. */
+static bool has_ended(const struct session *s)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	return getsockopt(s->ends[SPLICE_CLIENT].fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	       info.tcpi_state != TCP_ESTABLISHED;
 }
 
 /* What the client has sent so far, at most `size` bytes, which stay where they are; -1: nothing
@@ -112,7 +126,8 @@ static enum next read_proxy(struct session *s)
 		return n == -1 ? LATER : GONE;
 	verdict = proxy_parse(bytes, (size_t)n, s->route->set.accept_proxy, &header);
 	if (verdict == PROXY_NEED_MORE)
-		return LATER;
+		return has_ended(s) ? end_by_client(s, take_error(s->ends[SPLICE_CLIENT].fd))
+				    : LATER;
 	if (verdict == PROXY_DONE)
 		return take_header(s, &header);
 	session_end(s, SPLICE_END_bad_proxy, SPLICE_CLIENT, 0);

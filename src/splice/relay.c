@@ -278,5 +278,7 @@ void relay_begin(struct session *s)
 	s->ends[SPLICE_CLIENT].writable = true;
 	s->last_us = s->loop->now_us;
 	session_enter(s, SPLICE_OPEN);
+	if (s->deaf)
+		bury(s, SPLICE_SERVER);
 	relay_go_on(s);
 }

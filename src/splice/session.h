@@ -50,6 +50,7 @@ struct session {
 	struct endpoint asked; /* where the client went; port 0: not looked up yet */
 	bool in_again;
 	bool in_waiting;
+	bool deaf;       /* the client has broken after its FIN, before it had a server */
 	bool kept_alive; /* the server's socket has its keepalive */
 	uint8_t phase;
 	uint8_t retries;
