@@ -177,8 +177,23 @@ def test_an_rst_before_the_backend_is_connected_ends_it(crossing, mode, family, 
     assert crossing.services[family].nobody(1.2)
 
 
+def test_an_rst_after_an_early_fin(crossing, mode, family, deaf):
+    """What the client had said to its end arrives, and then that it is gone."""
+    deaf.begin()
+    client = crossing.client(mode, family)
+    client.sendall(b"all I have")
+    client.shutdown(socket.SHUT_WR)
+    time.sleep(0.2)
+    dump(client)
+    time.sleep(0.2)
+    deaf.end()
+    with crossing.services[family].accept() as server:
+        assert hear(server, 100) == b"all I have"
+        assert eventually(lambda: state(server) == TCP_CLOSE)
+
+
 @pytest.mark.parametrize("how", ["FIN", "RST"])
-@pytest.mark.parametrize("kind, words", [("waits", b""), ("proxied", b"")])
+@pytest.mark.parametrize("kind, words", [("waits", b""), ("proxied", b""), ("proxied", b"PROXY TCP4 1")])
 def test_an_end_before_a_backend_was_chosen(crossing, mode, family, kind, words, how):
     """Nothing is left of it, and no server has heard of it."""
     client = crossing.client(mode, family, kind)

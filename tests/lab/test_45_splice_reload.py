@@ -10,7 +10,7 @@ import pytest
 
 from fdstore import FdStore
 from services import Nginx
-from splicing import MODES, SERVICE_PORT, Answers, Service, ask, at, hear, rule
+from splicing import MODES, SERVICE_PORT, Answers, Service, ask, at, ending, hear, rule
 from topology import FAMILIES, GATE, SERVER, eventually, literal
 
 PORT, OTHER_PORT = 7000, 7001
@@ -125,6 +125,7 @@ def test_a_stop_waits_for_connections_but_not_longer_than_drain(proxy, mode, fam
     assert proxy.gate.process.wait(10) == 0
     assert 1.8 < time.monotonic() - began < 4
     proxy.gate.process = None
+    assert ending(long[0]) == "RST" and ending(long[1]) == "RST"
     for one in long:
         one.close()
 
