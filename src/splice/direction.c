@@ -22,6 +22,7 @@ enum {
 void direction_begin(struct direction *d, bool splice)
 {
 	*d = (struct direction){
+		.to_the_end = true,
 		.state = DIRECTION_OPEN,
 		.way = splice ? DIRECTION_COPIES : DIRECTION_ONLY_COPIES,
 	};
@@ -166,8 +167,7 @@ static void consider_splicing(struct direction *d, size_t n)
 
 /*
  * Fills the scratch with what there is. *after says what comes behind those bytes: GOES_ON if there
- * may be more. Looking for it before they are sent costs nothing, since somebody has to look, and
- * lets the FIN go in the last segment.
+ * may be more. An end is looked for before they are sent, so that the FIN goes in the last segment.
  */
 static size_t read_some(
 	struct direction *d, struct reserve *r, int from, enum direction_outcome *after)
@@ -176,11 +176,15 @@ static size_t read_some(
 
 	*after = DIRECTION_GOES_ON;
 	while (n < RESERVE_BUFFER) {
-		ssize_t got = recv(from, r->scratch + n, RESERVE_BUFFER - n, 0);
+		const size_t room = RESERVE_BUFFER - n;
+		ssize_t got = recv(from, r->scratch + n, room, 0);
 
 		if (got > 0) {
 			n += (size_t)got;
-			continue;
+			if ((size_t)got == room || d->to_the_end)
+				continue;
+			*after = DIRECTION_WAITS_TO_READ;
+			break;
 		}
 		if (got == 0)
 			d->state = DIRECTION_ENDED;
@@ -249,7 +253,7 @@ static enum direction_outcome splice_once(struct direction *d, struct reserve *r
 	}
 	/* Nothing, or an urgent byte, at which splice stops and recv does not. */
 	if (n < 0 && would_block(errno))
-		return copy_once(d, r, from, to);
+		return d->to_the_end ? copy_once(d, r, from, to) : DIRECTION_WAITS_TO_READ;
 	if (n < 0)
 		return DIRECTION_READ_FAILED;
 	if (n == 0)

@@ -38,8 +38,9 @@ struct direction {
 	bool has_pipe;
 	uint8_t state;
 	uint8_t way;
-	uint8_t streak; /* reads in a row that speak for the other way */
-	uint64_t bytes; /* of the sender's, passed on so far */
+	bool to_the_end; /* a short read does not mean that nothing is left */
+	uint8_t streak;  /* reads in a row that speak for the other way */
+	uint64_t bytes;  /* of the sender's, passed on so far */
 };
 
 enum direction_outcome {

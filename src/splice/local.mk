@@ -24,4 +24,5 @@ src_splice_libacksplice_a_SOURCES += \
 	src/splice/session.c src/splice/session.h \
 	src/splice/sockaddr.h \
 	src/splice/splice.c src/splice/splice.h \
-	src/splice/views.c
+	src/splice/views.c \
+	src/splice/watch.c src/splice/watch.h

@@ -109,7 +109,7 @@ int loop_open(struct loop *l, const struct splice_calls *calls, void *arg)
 {
 	struct event_config *config = event_config_new();
 
-	*l = (struct loop){.calls = calls, .arg = arg, .wake = -1};
+	*l = (struct loop){.calls = calls, .arg = arg, .wake = -1, .watch.epoll = -1};
 	TAILQ_INIT(&l->listeners);
 	TAILQ_INIT(&l->sessions);
 	TAILQ_INIT(&l->again);
@@ -120,7 +120,6 @@ int loop_open(struct loop *l, const struct splice_calls *calls, void *arg)
 		return -1;
 	/* The loop has its own clock, and nobody else touches its base. */
 	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_NO_CACHE_TIME);
-	event_config_require_features(config, EV_FEATURE_ET | EV_FEATURE_EARLY_CLOSE);
 	l->base = event_base_new_with_config(config);
 	event_config_free(config);
 	l->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -129,7 +128,8 @@ int loop_open(struct loop *l, const struct splice_calls *calls, void *arg)
 	event_assign(&l->wake_event, l->base, l->wake, EV_READ | EV_PERSIST, on_wake, l);
 	event_assign(&l->again_event, l->base, -1, 0, on_again, l);
 	event_assign(&l->resume_timer, l->base, -1, 0, on_resume, l);
-	return event_add(&l->wake_event, NULL);
+	return event_add(&l->wake_event, NULL) == 0 ? watch_open(&l->watch, l->base, session_told)
+						    : -1;
 }
 
 static void *run(void *arg)
@@ -172,6 +172,7 @@ void loop_close(struct loop *l)
 		l->now_us = loop_clock();
 		listener_close_all(l);
 		session_end_all(l);
+		watch_close(&l->watch);
 		event_base_free(l->base);
 		reserve_close(&l->reserve);
 	}

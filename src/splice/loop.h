@@ -9,6 +9,7 @@
 
 #include "splice/record.h"
 #include "splice/reserve.h"
+#include "splice/watch.h"
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -36,7 +37,8 @@ struct loop {
 	void *arg;
 	struct event_base *base;
 	struct reserve reserve;
-	uint64_t now_us; /* monotonic, when the event that is being handled came */
+	struct watch watch; /* the sessions' sockets */
+	uint64_t now_us;    /* monotonic, when the event that is being handled came */
 
 	struct listener_list listeners;
 	struct session_list sessions;

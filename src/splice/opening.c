@@ -173,7 +173,7 @@ static void close_server(struct session *s)
 
 	if (server->fd < 0)
 		return;
-	event_del(&server->event);
+	session_unwatch(s, SPLICE_SERVER);
 	close(server->fd);
 	server->fd = -1;
 }
@@ -326,7 +326,7 @@ static enum next look_at_connect(struct session *s)
 	struct end *server = &s->ends[SPLICE_SERVER];
 	int error;
 
-	/* An error shows as both (libevent, epoll.c). */
+	/* An error shows as both. */
 	if (server->writable && !server->readable)
 		return connected(s);
 	if (server->readable) {

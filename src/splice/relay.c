@@ -195,6 +195,7 @@ static bool move(struct session *s, enum splice_side side)
 	enum direction_outcome outcome;
 	int error;
 
+	d->to_the_end = from->to_the_end;
 	outcome = direction_move(d, &s->loop->reserve, from->fd, to->fd);
 	error = errno;
 	if (d->bytes != before)

@@ -83,42 +83,37 @@ static void give_memory(struct loop *l, struct session *s)
 	l->spare_count++;
 }
 
-static void on_event(struct session *s, enum splice_side side, short what)
+void session_told(void *of, uint32_t events)
 {
-	struct end *end = &s->ends[side];
+	struct end *end = of;
+	struct session *s = end->session;
 
 	s->loop->now_us = loop_clock();
-	if (what & (EV_READ | EV_CLOSED))
+	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP))
 		end->readable = true;
-	if (what & EV_WRITE)
+	if (events & (EPOLLOUT | EPOLLERR | EPOLLHUP))
 		end->writable = true;
+	/* Behind what can be read there is an end, or an urgent byte at which reading stops. */
+	if (events & (EPOLLRDHUP | EPOLLPRI | EPOLLERR | EPOLLHUP))
+		end->to_the_end = true;
 	if (s->phase < SPLICE_OPEN)
 		opening_go_on(s);
 	else
 		relay_go_on(s);
 }
 
-static void on_client(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	on_event(arg, SPLICE_CLIENT, what);
-}
-
-static void on_server(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd;
-	on_event(arg, SPLICE_SERVER, what);
-}
-
 bool session_watch(struct session *s, enum splice_side side)
 {
 	struct end *end = &s->ends[side];
 
-	end->readable = end->writable = false;
-	return event_assign(&end->event, s->loop->base, end->fd,
-		       EV_READ | EV_WRITE | EV_CLOSED | EV_ET | EV_PERSIST,
-		       side == SPLICE_CLIENT ? on_client : on_server, s) == 0 &&
-	       event_add(&end->event, NULL) == 0;
+	end->session = s;
+	end->readable = end->writable = end->to_the_end = false;
+	return watch_add(&s->loop->watch, end->fd, end);
+}
+
+void session_unwatch(struct session *s, enum splice_side side)
+{
+	watch_forget(&s->loop->watch, &s->ends[side]);
 }
 
 /* Microseconds; UINT64_MAX: never. */
@@ -306,7 +301,7 @@ static void close_end(struct session *s, enum splice_side side, bool reset, bool
 
 	if (end->fd < 0)
 		return;
-	event_del(&end->event);
+	session_unwatch(s, side);
 	if (silent)
 		fall_silent(end->fd);
 	else if (reset)

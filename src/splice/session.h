@@ -30,10 +30,11 @@
 #include "splice/route.h"
 
 struct end {
-	struct event event;
+	struct session *session;
 	int fd; /* -1: not there yet */
 	bool readable;
 	bool writable;
+	bool to_the_end; /* it can't be told by a short read that nothing is left */
 };
 
 struct session {
@@ -81,6 +82,10 @@ void session_enter(struct session *s, enum splice_phase phase);
 void session_later(struct session *s);
 /* Starts watching an end whose descriptor is set. False without memory. */
 bool session_watch(struct session *s, enum splice_side side);
+/* Before it is closed. */
+void session_unwatch(struct session *s, enum splice_side side);
+/* A watch_told, of an end. */
+void session_told(void *of, uint32_t events);
 /* The timer fires no later than the earliest limit of the phase. */
 void session_time(struct session *s);
 
