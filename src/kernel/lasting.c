@@ -252,7 +252,7 @@ int lasting_apply(
 static void write_removal_of_blocks(json_t *there, FILE *to)
 {
 	static const char *const chains[] = {LASTING_BLOCKED "_input", LASTING_BLOCKED "_forward",
-		LASTING_BLOCKED, "passing_" LASTING_BLOCKED};
+		LASTING_BLOCKED, ("passing_" LASTING_BLOCKED)};
 	static const char *const sets[] = {"block4", "block6"};
 	enum {
 		CHAINS = sizeof(chains) / sizeof(chains[0])

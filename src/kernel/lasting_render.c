@@ -44,7 +44,7 @@ static struct chains *chains_with_names(const struct ruleset_plan *plan)
 		[LASTING_INVALID_FORWARD] = "invalid_forward",
 		[LASTING_INVALID_OUTPUT] = "invalid_output",
 		[LASTING_BLOCKED_RULES] = LASTING_BLOCKED,
-		[LASTING_BLOCKED_PASSING] = "passing_" LASTING_BLOCKED,
+		[LASTING_BLOCKED_PASSING] = ("passing_" LASTING_BLOCKED),
 		[LASTING_CLIENTS] = "invalid_clients",
 		[LASTING_EITHER] = "invalid_either",
 		[LASTING_SERVERS] = "invalid_servers",

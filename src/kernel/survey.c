@@ -356,8 +356,8 @@ void ruleset_survey(struct ruleset *r, uint32_t mark, uint32_t tproxy_mark,
 		[FOUND_SYNPROXY] = "answers SYNs itself (SYNPROXY): the gate sees only the rest",
 		[FOUND_MARK] =
 			"writes the gate's bit of a mark: mask it, or change [netfilter] mark",
-		[FOUND_TPROXY_MARK] = "writes the bit that leads packets to transparent rules: "
-				      "mask it, or change [netfilter] tproxy_mark",
+		[FOUND_TPROXY_MARK] = ("writes the bit that leads packets to transparent rules: "
+				       "mask it, or change [netfilter] tproxy_mark"),
 		[FOUND_ZONE] =
 			"uses conntrack zones: the gate can't tell connections in them apart",
 		[FOUND_STRAYS] =

@@ -88,7 +88,7 @@ static bool same_rule(const struct route_rule *a, const struct route_rule *b)
 static struct route_rule read_rule(const struct nlmsghdr *nlh)
 {
 	const struct fib_rule_hdr *head = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *attr;
+	struct nlattr *attr;
 	struct route_rule r = {
 		.action = head->action,
 		.table = head->table,
@@ -153,7 +153,7 @@ static void look_at_route(void *arg, const struct nlmsghdr *nlh)
 {
 	struct search *s = arg;
 	const struct rtmsg *head = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *attr;
+	struct nlattr *attr;
 	uint32_t table, out = 0;
 
 	if (nlh->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(nlh) < sizeof(*head))
