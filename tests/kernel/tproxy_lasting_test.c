@@ -208,8 +208,8 @@ static void test_others_use_of_the_mark(void **state)
 		"iptables -t mangle -A PREROUTING -j MARK --set-mark 0x1/0x1",
 		"iptables -t mangle -A PREROUTING -j CONNMARK --set-mark 0x2000",
 		"iptables -t mangle -A PREROUTING -j CONNMARK --save-mark",
-		"nft 'table inet a { chain c { meta mark set meta mark or 0x40; "
-		"ct mark set 0x2000; }; }'",
+		("nft 'table inet a { chain c { meta mark set meta mark or 0x40; "
+		 "ct mark set 0x2000; }; }'"),
 	};
 	static const char *const harmful[] = {
 		"iptables -t mangle -A PREROUTING -j MARK --set-mark 0x2000/0x2000",
