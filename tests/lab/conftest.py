@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import zlib
 
 import pytest
 
@@ -30,22 +31,29 @@ def pytest_configure(config):
     splicing.raise_descriptors()
 
 
-# Of the four pictures, forwarded and local by IPv4 and IPv6, these show all that is in any; of splice mode's, splicing and
-# copying by IPv4 and IPv6, as well.
-PAIRS = {("forwarded", 4), ("local", 6), ("splice", 4), ("copy", 6)}
+# Of the four pictures, forwarded and local by IPv4 and IPv6, these two show all that is in any; so do these of splice mode's,
+# splicing and copying by IPv4 and IPv6. Smoke tests are in both, the others in one of them, some in the first and some in the second.
+KINDS = [("forwarded", 4), ("local", 6)]
+MODES = [("splice", 4), ("copy", 6)]
+
+
+def is_left_out(item):
+    params = getattr(item, "callspec", None) and item.callspec.params or {}
+    pair = params.get("kind", params.get("mode")), params.get("family")
+    if item.path.name < "test_20" or "crossing" in item.fixturenames or None in pair:
+        return False
+    shown = KINDS if "kind" in params else MODES
+    if item.get_closest_marker("smoke"):
+        return pair not in shown
+    return pair != shown[zlib.crc32(item.originalname.encode()) % 2]
 
 
 def pytest_collection_modifyitems(config, items):
-    """Tests of floods, cookies and splice mode are in all four pictures in ./check flood and ./check splice, and in two of them
-    otherwise, but for those that cost next to nothing."""
+    """Tests of floods, cookies and splice mode are in all four pictures in ./check flood and ./check splice, and in one or two of
+    them otherwise, but for those that cost next to nothing."""
     if floods.LONG:
         return
-    left = []
-    for item in items:
-        params = getattr(item, "callspec", None) and item.callspec.params or {}
-        pair = params.get("kind", params.get("mode")), params.get("family")
-        if item.path.name >= "test_20" and "crossing" not in item.fixturenames and None not in pair and pair not in PAIRS:
-            left.append(item)
+    left = [item for item in items if is_left_out(item)]
     config.hook.pytest_deselected(items=left)
     items[:] = [item for item in items if item not in set(left)]
 
