@@ -7,9 +7,9 @@
 #include "control/records.h"
 #include "daemon/daemon_state.h"
 #include "daemon/log.h"
+#include "daemon/say.h"
 #include "daemon/splicing.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,19 +58,6 @@ json_t *answers_backends(void *arg)
 		splice_each_place(d->splice, add_listener, listeners);
 	}
 	return json_pack("{s:o, s:o}", "servers", servers, "listeners", listeners);
-}
-
-static char *say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static char *say(const char *format, ...)
-{
-	char text[256];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	return strdup(text);
 }
 
 bool answers_administer(void *arg, const char *server, const char *how, char **message)

@@ -5,8 +5,8 @@
 
 #include "control/endpoint.h"
 #include "daemon/log.h"
+#include "daemon/say.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,20 +66,6 @@ static void kill_soon(struct daemon *d, const struct addr_range *range)
 	if (d->kill_count == DAEMON_KILLS_MAX)
 		blocks_tick(d);
 	d->to_kill[d->kill_count++] = *range;
-}
-
-static char *say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static char *say(const char *format, ...)
-{
-	va_list args;
-	char *text;
-	int len;
-
-	va_start(args, format);
-	len = vasprintf(&text, format, args);
-	va_end(args);
-	return len < 0 ? NULL : text;
 }
 
 bool blocks_add(struct daemon *d, const struct addr_range *range, uint32_t seconds, char **message)

@@ -20,6 +20,7 @@ src_daemon_libackdaemon_a_SOURCES += \
 	src/daemon/blocks.c src/daemon/blocks.h \
 	src/daemon/interception.c src/daemon/interception.h \
 	src/daemon/memory.c src/daemon/memory.h \
+	src/daemon/say.c src/daemon/say.h \
 	src/daemon/splicing.c src/daemon/splicing.h \
 	src/daemon/secret.c src/daemon/secret.h \
 	src/daemon/resend.c src/daemon/resend.h

@@ -14,10 +14,10 @@
 #include "daemon/floods.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
+#include "daemon/say.h"
 #include "daemon/splicing.h"
 
 #include <event2/event.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,19 +26,6 @@
 enum {
 	WHY = 512
 };
-
-static char *say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static char *say(const char *format, ...)
-{
-	char text[1024];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	return strdup(text);
-}
 
 static char *all_faults(const struct config_errors *errors)
 {

@@ -4,6 +4,7 @@
 #include "splice/dial.h"
 
 #include "splice/sockaddr.h"
+#include "splice/sockopt.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -13,11 +14,6 @@ enum {
 	PORT_TRIES = 8
 };
 
-static int set(int fd, int level, int option, int value)
-{
-	return setsockopt(fd, level, option, &value, sizeof(value));
-}
-
 /* The port is chosen with connect, so each server has all of them. */
 static int bind_source(int fd, const struct addr *source, bool late)
 {
@@ -25,14 +21,14 @@ static int bind_source(int fd, const struct addr *source, bool late)
 	struct sockaddr_storage name;
 	const socklen_t len = sockaddr_of(&from, &name);
 
-	(void)set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, late);
+	(void)sockopt_set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, late);
 	return bind(fd, (struct sockaddr *)&name, len);
 }
 
 static int make_transparent(int fd, bool v4)
 {
-	return v4 ? set(fd, IPPROTO_IP, IP_TRANSPARENT, 1)
-		  : set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
+	return v4 ? sockopt_set(fd, IPPROTO_IP, IP_TRANSPARENT, 1)
+		  : sockopt_set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
 }
 
 static uint16_t port_of(int fd)
@@ -112,12 +108,12 @@ static int try_from(
 	if (fd < 0)
 		return give_up(fd, fault_of(errno), fault);
 	if (inet)
-		(void)set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		(void)sockopt_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	/* The handshake's ACK goes with the data. */
 	if (inet && d->has_data)
-		(void)set(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
+		(void)sockopt_set(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
 	if (inet && d->has_data && d->route->fast_open)
-		(void)set(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1);
+		(void)sockopt_set(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1);
 	if (inet && (client ? bind_client(fd, d) : source ? bind_source(fd, source, true) : 0) != 0)
 		return give_up(fd, errno == EADDRINUSE ? DIAL_NO_PORT : DIAL_SYSTEM, fault);
 	*connected = connect(fd, (const struct sockaddr *)d->to, d->len) == 0;

@@ -5,6 +5,7 @@
 
 #include "splice/session.h"
 #include "splice/sockaddr.h"
+#include "splice/sockopt.h"
 
 #include <errno.h>
 #include <linux/sock_diag.h>
@@ -19,23 +20,17 @@ enum {
 	RESUME_MS = 100,
 };
 
-static void set(int fd, int level, int option, int value)
-{
-	/* What this kernel does not know the connection does without. */
-	(void)setsockopt(fd, level, option, &value, sizeof(value));
-}
-
 void listener_dress(int fd, bool transparent, const struct route *route)
 {
 	const struct config_splice *s = &route->set;
 
 	(void)transparent;
 	/* What is accepted inherits all of these. */
-	set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	(void)sockopt_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	session_keep_alive(fd, s);
 	if (route->mss)
-		set(fd, IPPROTO_TCP, TCP_MAXSEG, route->mss);
-	set(fd, IPPROTO_TCP, TCP_FASTOPEN, route->fast_open ? FAST_OPENS : 0);
+		(void)sockopt_set(fd, IPPROTO_TCP, TCP_MAXSEG, route->mss);
+	(void)sockopt_set(fd, IPPROTO_TCP, TCP_FASTOPEN, route->fast_open ? FAST_OPENS : 0);
 }
 
 int listener_bind(const struct endpoint *at, bool transparent, const struct route *route)
@@ -46,14 +41,14 @@ int listener_bind(const struct endpoint *at, bool transparent, const struct rout
 
 	if (fd < 0)
 		return -1;
-	set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	(void)sockopt_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	(void)sockopt_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (name.ss_family == AF_INET6)
-		set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+		(void)sockopt_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	if (transparent && name.ss_family == AF_INET6)
-		set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
+		(void)sockopt_set(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1);
 	else if (transparent)
-		set(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+		(void)sockopt_set(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
 	listener_dress(fd, transparent, route);
 	if (bind(fd, (struct sockaddr *)&name, len) == 0 && listen(fd, BACKLOG) == 0)
 		return fd;

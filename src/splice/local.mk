@@ -23,6 +23,7 @@ src_splice_libacksplice_a_SOURCES += \
 	src/splice/route.c src/splice/route.h \
 	src/splice/session.c src/splice/session.h \
 	src/splice/sockaddr.h \
+	src/splice/sockopt.h \
 	src/splice/splice.c src/splice/splice.h \
 	src/splice/views.c \
 	src/splice/watch.c src/splice/watch.h

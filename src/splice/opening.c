@@ -8,6 +8,7 @@
 #include "splice/listener.h"
 #include "splice/proxy_protocol.h"
 #include "splice/sockaddr.h"
+#include "splice/sockopt.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -20,14 +21,6 @@ enum next {
 	LATER, /* something has to come first */
 	GONE,  /* the session has ended */
 };
-
-static int take_error(int fd)
-{
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 ? error : errno;
-}
 
 static enum next end_by_client(struct session *s, int error)
 {
@@ -47,7 +40,8 @@ static bool has_data(const struct session *s)
  * before is still to be passed on. */
 static int client_error(struct session *s)
 {
-	int error = s->ends[SPLICE_CLIENT].readable ? take_error(s->ends[SPLICE_CLIENT].fd) : 0;
+	int error =
+		s->ends[SPLICE_CLIENT].readable ? sockopt_take_error(s->ends[SPLICE_CLIENT].fd) : 0;
 
 	if (error != EPIPE || !has_data(s))
 		return error;
@@ -126,8 +120,9 @@ static enum next read_proxy(struct session *s)
 		return n == -1 ? LATER : GONE;
 	verdict = proxy_parse(bytes, (size_t)n, s->route->set.accept_proxy, &header);
 	if (verdict == PROXY_NEED_MORE)
-		return has_ended(s) ? end_by_client(s, take_error(s->ends[SPLICE_CLIENT].fd))
-				    : LATER;
+		return has_ended(s)
+			       ? end_by_client(s, sockopt_take_error(s->ends[SPLICE_CLIENT].fd))
+			       : LATER;
 	if (verdict == PROXY_DONE)
 		return take_header(s, &header);
 	session_end(s, SPLICE_END_bad_proxy, SPLICE_CLIENT, 0);
@@ -330,7 +325,7 @@ static enum next look_at_connect(struct session *s)
 	if (server->writable && !server->readable)
 		return connected(s);
 	if (server->readable) {
-		error = take_error(server->fd);
+		error = sockopt_take_error(server->fd);
 		/* EPIPE: it broke after its FIN, so there may be an answer. */
 		if ((!error || error == EPIPE) && server->writable)
 			return connected(s);

@@ -4,6 +4,8 @@
 
 #include "splice/session.h"
 
+#include "splice/sockopt.h"
+
 #include <errno.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -11,14 +13,6 @@
 static enum splice_side other(enum splice_side side)
 {
 	return side == SPLICE_CLIENT ? SPLICE_SERVER : SPLICE_CLIENT;
-}
-
-static int take_error(int fd)
-{
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 ? error : errno;
 }
 
 static enum splice_end end_of(int error)
@@ -96,7 +90,7 @@ static bool is_abrupt(const struct session *s, enum splice_side side, int error)
 static bool look_for_reset(struct session *s, enum splice_side side)
 {
 	const struct direction *d = &s->directions[side];
-	int error = take_error(s->ends[side].fd);
+	int error = sockopt_take_error(s->ends[side].fd);
 
 	if (!error)
 		return true;

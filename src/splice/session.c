@@ -5,6 +5,7 @@
 
 #include "splice/listener.h"
 #include "splice/sockaddr.h"
+#include "splice/sockopt.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -18,22 +19,16 @@ enum {
 	LINGER_MAX_S = 60,
 };
 
-static void set(int fd, int level, int option, unsigned value)
-{
-	/* What this kernel does not know the connection does without. */
-	(void)setsockopt(fd, level, option, &value, sizeof(value));
-}
-
 void session_keep_alive(int fd, const struct config_splice *s)
 {
 	unsigned idle = (unsigned)((s->keepalive_us + 999999) / 1000000);
 	unsigned between = idle / KEEPALIVES;
 
-	set(fd, SOL_SOCKET, SO_KEEPALIVE, idle > 0);
+	(void)sockopt_set(fd, SOL_SOCKET, SO_KEEPALIVE, idle > 0);
 	if (idle) {
-		set(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle > 32767 ? 32767 : idle);
-		set(fd, IPPROTO_TCP, TCP_KEEPINTVL, between > 0 ? between : 1);
-		set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVES);
+		(void)sockopt_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle > 32767 ? 32767 : (int)idle);
+		(void)sockopt_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, between > 0 ? (int)between : 1);
+		(void)sockopt_set(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVES);
 	}
 }
 
@@ -291,7 +286,7 @@ static bool is_reset(
 /* Leaves the peer where it is: it hears nothing, as if the path were broken. */
 static void fall_silent(int fd)
 {
-	set(fd, IPPROTO_TCP, TCP_REPAIR, 1);
+	(void)sockopt_set(fd, IPPROTO_TCP, TCP_REPAIR, 1);
 }
 
 static void close_end(struct session *s, enum splice_side side, bool reset, bool silent)

@@ -5,9 +5,9 @@
  * Theory of operation
  *
  * Both sockets are watched edge-triggered for everything, once and for all; a session remembers of
- * each end whether it may be read and written, and takes that back when the kernel says EAGAIN. So
- * a byte costs no change of what is watched. A session that has more to do than fits into one turn
- * comes again after all others.
+ * each end whether it may be read and written, and takes that back at EAGAIN, or at a short read
+ * with nothing behind it (to_the_end). So a byte costs no change of what is watched. A session that
+ * has more to do than fits into one turn comes again after all others.
  *
  * Phases go in one direction: (PROXY header) -> (first data) -> (a place at a server) -> connect ->
  * open -> half-closed, see record.h. Until open, nothing is read of the client's bytes: a FIN or
