@@ -52,7 +52,8 @@ static void test_idle(void **state)
 		spliced_says(&g, i ? client : there, i ? there : client, "not yet");
 	}
 	r = spliced_ended(&g, SPLICE_END_idle, SPLICE_GATE, SPLICE_OPEN);
-	assert_in_range(r->total_us, 2200000, 4000000);
+	/* Each turn may be short by the part of a millisecond that its clock does not count. */
+	assert_in_range(r->total_us, 2198000, 4000000);
 	end_pair(&g, client, there);
 }
 
