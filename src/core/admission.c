@@ -143,7 +143,7 @@ static void report(struct effects *out, const struct tuple *t, uint16_t slot, en
 bool engine_refuse(struct engine *e, const struct policy_rule *rule, enum reason reason,
 	enum cause cause, const struct tuple *t, struct decision *out)
 {
-	bool enforce = rule ? rule->enforce : e->policy->enforce;
+	bool enforce = (rule ? rule->enforce : e->policy->enforce) && !out->passed;
 	uint16_t slot = rule ? rule->slot : POLICY_NO_SLOT;
 
 	out->reason = reason;
@@ -418,6 +418,8 @@ void engine_open(struct engine *e, const struct policy_rule *rule, const struct 
 		e->counters.started++;
 	f = flow_at(e->table, number);
 	f->hs.tag = engine_tag(rule);
+	if (out->passed || e->told[rule->slot])
+		f->hs.tag |= ENGINE_TAG_UNSEEN;
 	f->hs.flags = over ? HS_OVER : 0;
 	engine_remember_asked(f, seg);
 	hs_open(&f->hs, seg, data_kept);

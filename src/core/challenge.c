@@ -122,11 +122,11 @@ bool engine_challenge(struct engine *e, const struct policy_rule *rule,
 	unsigned asked = learned_asks(syn);
 
 	/* It can't go to the server any more; ECN, which few ask for, is just not promised. */
-	if (in->logged)
+	if (in->fate == FATE_DROPPED)
 		asked &= ~(unsigned)LEARNED_ASKED_ECN;
 
-	if (!e->can_translate || e->held[rule->slot] || !policy_gives_cookies(rule) ||
-		syn->opt.has_auth || is_link_local(&syn->src) ||
+	if (out->passed || !e->can_translate || e->held[rule->slot] ||
+		!policy_gives_cookies(rule) || syn->opt.has_auth || is_link_local(&syn->src) ||
 		clamped(mss_of(syn), rule) < COOKIE_MSS_MIN)
 		return false;
 	learned_meet(e->shared->learned, &syn->dst, syn->dst_port, &server);

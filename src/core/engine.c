@@ -84,6 +84,18 @@ void engine_clock(struct engine *e, uint64_t unix_s)
 		cookie_keys_follow(&e->keys, unix_s);
 }
 
+void engine_tell(struct engine *e, const bool *told, uint64_t now_us)
+{
+	for (size_t slot = 0; slot < POLICY_RULES_MAX; slot++) {
+		const bool now = told && told[slot];
+
+		if (e->told[slot] && !now)
+			e->told_until_us[slot] = now_us;
+		e->told[slot] = now;
+	}
+	engine_unsee_told(e);
+}
+
 void engine_drain(struct engine *e, enum engine_drain how)
 {
 	e->drain = how;
@@ -104,50 +116,6 @@ const struct engine_counters *engine_counters(const struct engine *e)
 	return &e->counters;
 }
 
-/* The rule of a packet that has no flow, whichever end sent it. */
-static const struct policy_rule *rule_for(const struct engine *e, const struct segment *seg,
-	enum hs_side side, const struct engine_packet *in)
-{
-	enum policy_place place = in->hook == HOOK_FORWARD ? POLICY_FORWARDED : POLICY_LOCAL;
-
-	if (side == HS_FROM_CLIENT)
-		return policy_match(
-			e->policy, &seg->src, &seg->dst, seg->dst_port, in->interface, place);
-	return policy_match(e->policy, &seg->dst, &seg->src, seg->src_port, NULL, place);
-}
-
-static struct tuple tuple_of(const struct segment *seg, enum hs_side side)
-{
-	if (side == HS_FROM_CLIENT)
-		return (struct tuple){seg->src, seg->dst, seg->src_port, seg->dst_port};
-	return (struct tuple){seg->dst, seg->src, seg->dst_port, seg->src_port};
-}
-
-/* Which end sends a packet that has no flow: the hook says, and in FORWARD the kernel's rules do.
- */
-static enum hs_side side_of(const struct engine_packet *in, const struct segment *seg)
-{
-	if (in->hook == HOOK_OUTPUT)
-		return HS_FROM_SERVER;
-	if (in->hook == HOOK_INPUT)
-		return HS_FROM_CLIENT;
-	return in->hint && !(seg->flags & TCP_SYN) ? HS_FROM_SERVER : HS_FROM_CLIENT;
-}
-
-/* The rule of a packet that is no SYN and has no flow, and which end sent it. */
-static const struct policy_rule *rule_of_stray(const struct engine *e,
-	const struct engine_packet *in, const struct segment *seg, enum hs_side *side)
-{
-	const struct policy_rule *rule;
-
-	*side = side_of(in, seg);
-	rule = rule_for(e, seg, *side, in);
-	if (rule || in->hook != HOOK_FORWARD)
-		return rule;
-	*side = !*side;
-	return rule_for(e, seg, *side, in);
-}
-
 /* What is to be changed in a SYN or SYN-ACK on its way. */
 static void plan_change(const struct policy_rule *rule, struct decision *out)
 {
@@ -161,139 +129,17 @@ static void plan_change(const struct policy_rule *rule, struct decision *out)
 	out->change_syn = out->change.strip_fastopen || out->change.mss_max;
 }
 
-/*
- * Whether the server's word proves that its connection stands: any server's soon after a start, and
- * at any time that of a local socket, whose connection conntrack may have forgotten before it. A
- * SYN-ACK says only that a SYN came.
- */
-static bool proves_standing(const struct engine *e, const struct engine_packet *in,
-	const struct segment *seg, uint64_t now_us)
-{
-	uint64_t window_us = (uint64_t)e->policy->adopt_window * 1000000;
-
-	if (!e->policy->adopt || seg->flags & TCP_RST)
-		return false;
-	if (in->hook == HOOK_OUTPUT && !(seg->flags & TCP_SYN))
-		return true;
-	return now_us - e->started_us < window_us;
-}
-
-/* Takes up a handshake whose SYN passed while no daemon was there. */
-static void adopt_half_open(
-	struct engine *e, const struct policy_rule *rule, uint64_t now_us, struct decision *out)
-{
-	struct tuple t = tuple_of(&out->segment, HS_FROM_SERVER);
-	uint32_t number;
-	struct flow *f;
-
-	if (engine_half_open(e) >= e->limits.half_open)
-		return;
-	number = flow_insert(e->table, &t, FLOW_SYN_RCVD, now_us);
-	if (!number)
-		return;
-	f = flow_at(e->table, number);
-	hs_join_syn_ack(&f->hs, &out->segment);
-	f->hs.tag = engine_tag(rule);
-	if (rule->inspect == INSPECT_FULL)
-		window_join(&e->more[number].window, HS_FROM_SERVER, &out->segment);
-	engine_count_half_open(e, f, true);
-	e->counters.started++;
-	e->counters.adopted++;
-}
-
-/*
- * Takes up an admitted connection in its middle, to inspect it in full or to count it for its
- * source. Only a client's segment tells the interface, and with it the rule, if rules go by that.
- */
-static void adopt_established(struct engine *e, const struct policy_rule *rule, enum hs_side side,
-	uint64_t now_us, struct decision *out)
-{
-	struct tuple t = tuple_of(&out->segment, side);
-	bool full = rule->inspect == INSPECT_FULL;
-	uint32_t number;
-	struct flow *f;
-
-	if (!full && !rule->connections_per_source)
-		return;
-	if (side == HS_FROM_SERVER && rule->interface_count)
-		return;
-	if (out->segment.flags & (TCP_RST | TCP_SYN) || engine_followed(e) >= e->limits.flows)
-		return;
-	number = flow_insert(e->table, &t, FLOW_ESTABLISHED, now_us);
-	if (!number)
-		return;
-	f = flow_at(e->table, number);
-	f->hs.state = HS_ESTABLISHED;
-	f->hs.tag = engine_tag(rule);
-	if (full)
-		window_join(&e->more[number].window, side, &out->segment);
-	else
-		f->hs.state = HS_OFFLOADED;
-	engine_count_standing(e, f, rule, now_us);
-	engine_settle(e, number, FLOW_ESTABLISHED, false, now_us);
-	e->counters.adopted++;
-}
-
-/* A packet that is no SYN and has no flow. */
-static void judge_stray(
-	struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out)
-{
-	const struct segment *seg = &out->segment;
-	const struct policy_rule *rule;
-	enum hs_side side;
-	struct tuple t;
-
-	/* The kernel knows it as admitted: a SYN-ACK sent again because the third ACK was lost
-	 * behind us. */
-	if (in->hint && seg->flags & TCP_SYN && in->hook != HOOK_INPUT)
-		return;
-	rule = rule_of_stray(e, in, seg, &side);
-	if (!rule || rule->mode == MODE_ACCEPT)
-		return;
-	if (in->lane == LANE_PROOFS && policy_gates(rule) && side == HS_FROM_CLIENT) {
-		engine_prove(e, rule, now_us, out);
-		return;
-	}
-	if (e->drain == DRAIN_OPEN)
-		return;
-	if (in->lane == LANE_ADMITTED) {
-		adopt_established(e, rule, side, now_us, out);
-		return;
-	}
-	if (side == HS_FROM_SERVER && policy_gates(rule) && proves_standing(e, in, seg, now_us)) {
-		if (seg->flags & TCP_SYN) {
-			adopt_half_open(e, rule, now_us, out);
-		} else {
-			out->verdict = VERDICT_ADMIT;
-			e->counters.adopted++;
-			adopt_established(e, rule, side, now_us, out);
-		}
-		return;
-	}
-	/* The kernel may have a connection that nobody goes on with, such as one that was being
-	 * opened when the daemon was killed, and take an ACK of a cookie for one of its own. */
-	if (side == HS_FROM_CLIENT && policy_gates(rule) &&
-		engine_prove_instead(e, rule, now_us, out))
-		return;
-	t = tuple_of(seg, side);
-	/* Where nothing is enforced a connection is let go for good, and so counted once. */
-	if (!engine_refuse(e, rule, policy_gates(rule) ? REASON_no_flow : REASON_rule, CAUSE_NONE,
-		    &t, out) &&
-		!(seg->flags & TCP_SYN))
-		out->verdict = VERDICT_ADMIT;
-}
-
 /* A SYN that has no flow. */
 static void judge_syn(struct engine *e, const struct engine_packet *in, bool over, uint64_t now_us,
 	struct decision *out)
 {
 	const struct segment *seg = &out->segment;
-	struct tuple t = tuple_of(seg, HS_FROM_CLIENT);
+	struct tuple t = engine_tuple_of(seg, HS_FROM_CLIENT);
 	const struct policy_rule *rule;
 
 	if (in->hook == HOOK_OUTPUT)
 		return;
-	rule = rule_for(e, seg, HS_FROM_CLIENT, in);
+	rule = engine_rule_for(e, seg, HS_FROM_CLIENT, in);
 	if (!rule || rule->mode == MODE_ACCEPT || e->drain == DRAIN_OPEN)
 		return;
 	out->slot = rule->slot;
@@ -423,6 +269,13 @@ static bool judge_late_proof(struct engine *e, const struct engine_packet *in, u
 	return true;
 }
 
+/* The kernel has admitted the connection, and its ACK is still to be told of. */
+static bool is_ahead(const struct engine *e, const struct engine_packet *in, const struct flow *f)
+{
+	return in->lane == LANE_ADMITTED && e->told[engine_slot(f)] &&
+	       engine_is_half_open(engine_list_of(f));
+}
+
 static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_t number,
 	enum hs_side side, uint64_t now_us, struct decision *out)
 {
@@ -433,6 +286,11 @@ static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_
 	struct hs_outcome outcome;
 
 	out->slot = engine_slot(f);
+	if (is_ahead(e, in, f)) {
+		engine_admit(e, number, from, now_us, out);
+		out->verdict = VERDICT_ACCEPT;
+		return;
+	}
 	if (w && side == HS_FROM_SERVER)
 		out->segment.seq += w->offset;
 	outcome = hs_step(&f->hs, w, side, &out->segment);
@@ -445,6 +303,7 @@ static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_
 	switch (outcome.act) {
 	case HS_DROP:
 		if (outcome.reason == REASON_bad_ack && side == HS_FROM_CLIENT && rule &&
+			!out->passed &&
 			(in->lane == LANE_PROOFS ||
 				(in->lane == LANE_HANDSHAKES && engine_is_half_open(from))) &&
 			engine_prove_instead(e, rule, now_us, out))
@@ -491,7 +350,7 @@ static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_
 	case HS_ACTS:
 		break;
 	}
-	if (still_half_open(outcome.act))
+	if (still_half_open(outcome.act) && !out->passed && !e->told[engine_slot(f)])
 		f->hs.tag &= (uint16_t)~ENGINE_TAG_UNSEEN;
 	if (engine_list_of(f) == FLOW_SYN_RCVD)
 		engine_taken(e, number, &out->effects);
@@ -508,11 +367,11 @@ static void judge_bad_flags(struct engine *e, const struct engine_packet *in, ui
 	if (number) {
 		rule = engine_rule_of(e, flow_at(e->table, number));
 	} else {
-		rule = rule_of_stray(e, in, &out->segment, &side);
+		rule = engine_rule_of_stray(e, in, &out->segment, &side);
 		if (!rule || rule->mode == MODE_ACCEPT || e->drain == DRAIN_OPEN)
 			return;
 	}
-	t = tuple_of(&out->segment, side);
+	t = engine_tuple_of(&out->segment, side);
 	engine_refuse(e, rule, REASON_bad_flags, CAUSE_NONE, &t, out);
 }
 
@@ -533,7 +392,7 @@ static void judge_tcp(
 	else if ((seg->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN)
 		judge_syn(e, in, engine_is_over(in), now_us, out);
 	else
-		judge_stray(e, in, now_us, out);
+		engine_judge_stray(e, in, now_us, out);
 }
 
 /* A server's RST on a connection that the kernel carries: whether it gets through unharmed, the
@@ -552,7 +411,7 @@ static void look_after_rst(
 	if (number && side == HS_FROM_CLIENT)
 		return;
 	engine_effect(&out->effects, EFFECT_RST)->rst = (struct server_rst){
-		.tuple = tuple_of(seg, HS_FROM_SERVER),
+		.tuple = engine_tuple_of(seg, HS_FROM_SERVER),
 		.seq = seq,
 		.ack = seg->ack,
 		.has_ack = seg->flags & TCP_ACK,
@@ -568,6 +427,7 @@ void engine_packet(
 
 	e->counters.packets++;
 	out->verdict = VERDICT_ACCEPT;
+	out->passed = in->fate == FATE_PASSED;
 	out->reason = REASON_NONE;
 	out->slot = POLICY_NO_SLOT;
 	out->change_syn = false;
@@ -577,7 +437,7 @@ void engine_packet(
 		in->bytes, in->captured, in->on_wire, in->verify_checksum, &out->segment, &from)) {
 	case PACKET_TCP:
 		seq = out->segment.seq;
-		(in->logged ? engine_answer_logged : judge_tcp)(e, in, now_us, out);
+		(in->fate == FATE_DROPPED ? engine_answer_logged : judge_tcp)(e, in, now_us, out);
 		look_after_rst(e, in, seq, out);
 		return;
 	case PACKET_TOO_BIG:

@@ -41,6 +41,13 @@ enum engine_lane {
 	LANES
 };
 
+/* Of some packets the kernel only tells: no verdict is waited for. */
+enum engine_fate {
+	FATE_ASKED,   /* none: it waits */
+	FATE_DROPPED, /* a SYN: all its server's are answered with cookies */
+	FATE_PASSED,  /* of a handshake with a listener of ours, see engine_tell */
+};
+
 struct engine_packet {
 	const uint8_t *bytes; /* from the IP header */
 	size_t captured;
@@ -55,8 +62,7 @@ struct engine_packet {
 	 */
 	bool hint;
 	enum engine_lane lane;
-	/* A SYN that the kernel has dropped already: all its server's are answered with cookies. */
-	bool logged;
+	enum engine_fate fate;
 	const char *interface; /* it came in by; NULL if no rule asks */
 };
 
@@ -162,6 +168,7 @@ struct effects {
 
 struct decision {
 	enum verdict verdict;
+	bool passed;        /* the packet has gone on already, whatever the verdict */
 	enum reason reason; /* NONE unless dropped, or observed to be droppable */
 	uint16_t slot;      /* of the rule that judged; POLICY_NO_SLOT if none */
 	bool change_syn; /* let `change` be applied (build_change_syn) before the packet goes on */
@@ -280,6 +287,17 @@ void engine_hold_cookies(struct engine *e, const bool *held, bool open);
 
 /* The kernel could not be made to translate: both ends hear that it is over. */
 void engine_untranslated(struct engine *e, const struct translation *t, struct effects *out);
+
+/*
+ * From now on the kernel lets handshakes with the listeners of some rules pass and only tells of
+ * them: those whose slots are set in `told` (POLICY_RULES_MAX of them; NULL: none). To be called
+ * before it does so, and before it does so no more. What it has not been told of is not ended
+ * behind such a handshake's back, and for a while afterwards one whose beginning another shard was
+ * told of may go on here.
+ */
+void engine_tell(struct engine *e, const bool *told, uint64_t now_us);
+/* Words of the kernel have been lost: such handshakes under way are given up without a word. */
+void engine_missed(struct engine *e);
 
 /*
  * Ends well: handshakes under way go on, new ones are let through unjudged (DRAIN_OPEN) or dropped

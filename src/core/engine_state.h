@@ -61,6 +61,8 @@ struct engine {
 	uint64_t started_us;
 	uint64_t rejects_due_us; /* when as many RSTs as were sent are due by their rate */
 	enum engine_drain drain;
+	bool told[POLICY_RULES_MAX]; /* by slot: the kernel tells of handshakes instead of asking */
+	uint64_t told_until_us[POLICY_RULES_MAX]; /* 0: never */
 	struct engine_counters counters;
 };
 
@@ -107,6 +109,17 @@ const struct policy_rule *engine_rule_of(const struct engine *e, const struct fl
 
 /* The flow's window if it is inspected in full, else NULL. */
 struct window *engine_window_of(struct engine *e, uint32_t number);
+
+/* stray.c: a packet that is no SYN and has no flow. */
+void engine_judge_stray(
+	struct engine *e, const struct engine_packet *in, uint64_t now_us, struct decision *out);
+/* Its rule, and which end sent it. */
+const struct policy_rule *engine_rule_of_stray(const struct engine *e,
+	const struct engine_packet *in, const struct segment *seg, enum hs_side *side);
+/* The rule of a packet that has no flow, whichever end sent it. */
+const struct policy_rule *engine_rule_for(const struct engine *e, const struct segment *seg,
+	enum hs_side side, const struct engine_packet *in);
+struct tuple engine_tuple_of(const struct segment *seg, enum hs_side side);
 
 /* Adds an effect; a full list drops it, which the callers' bounds keep from happening. */
 struct effect *engine_effect(struct effects *out, enum effect_type type);
@@ -252,6 +265,9 @@ void engine_abandon(struct engine *e, uint32_t number, enum cause cause, struct 
 /* Drops a flow of any other list that is due or in the way. */
 void engine_expire_followed(
 	struct engine *e, uint32_t number, enum flow_list list, struct effects *out);
+
+/* Half-open flows of rules whose handshakes the kernel only tells of may go on elsewhere. */
+void engine_unsee_told(struct engine *e);
 
 /* One half-open flow more of its rule, and of its source if that is of interest; or one less. */
 void engine_count_half_open(struct engine *e, const struct flow *f, bool more);

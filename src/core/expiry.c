@@ -189,6 +189,40 @@ void engine_hand_over(struct engine *e, bool unseen)
 	}
 }
 
+/* Calls `each` for half-open flows of rules whose handshakes the kernel only tells of; it may take
+ * them away. */
+static void for_each_told(
+	struct engine *e, void (*each)(struct engine *e, uint32_t number, enum flow_list list))
+{
+	static const enum flow_list half_open[] = {FLOW_SYN_SENT, FLOW_SYN_RCVD};
+
+	for (size_t i = 0; i < sizeof(half_open) / sizeof(half_open[0]); i++) {
+		for (uint32_t n = flow_oldest(e->table, half_open[i]), next; n; n = next) {
+			const struct flow *f = flow_at(e->table, n);
+
+			next = f->next;
+			if (e->told[engine_slot(f)])
+				each(e, n, half_open[i]);
+		}
+	}
+}
+
+static void unsee(struct engine *e, uint32_t number, enum flow_list list)
+{
+	(void)list;
+	flow_at(e->table, number)->hs.tag |= ENGINE_TAG_UNSEEN;
+}
+
+void engine_unsee_told(struct engine *e)
+{
+	for_each_told(e, unsee);
+}
+
+void engine_missed(struct engine *e)
+{
+	for_each_told(e, leave_alone);
+}
+
 static void reset_end(struct effects *out, const struct tuple *t, enum hs_side end, uint32_t seq,
 	bool with_ack, uint32_t ack)
 {

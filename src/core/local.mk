@@ -18,6 +18,7 @@ src_core_libackcore_a_SOURCES = \
 	src/core/reasons.c src/core/reasons.h \
 	src/core/engine.c src/core/engine.h src/core/engine_state.h \
 	src/core/shared.c src/core/icmp.c \
-	src/core/admission.c src/core/expiry.c src/core/expect.c \
+	src/core/admission.c src/core/stray.c src/core/expiry.c src/core/expect.c \
 	src/core/challenge.c src/core/logged.c src/core/opening.c src/core/pressure.c \
+	src/core/calm.c src/core/calm.h \
 	src/core/floods.c src/core/floods.h

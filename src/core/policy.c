@@ -31,6 +31,24 @@ static bool endpoint_listed(const struct addr *a, uint16_t port, const struct po
 	return false;
 }
 
+/* Whether an earlier rule may want what is sent to a place; that may be all of a family's
+ * addresses. */
+static bool may_want(const struct policy_rule *r, const struct endpoint *at)
+{
+	const bool any = endpoint_is_any(at), v4 = addr_is_v4(&at->addr);
+
+	if (r->listen_count == 0)
+		return port_listed(at->port, r->port, r->port_count) &&
+		       (any || addr_listed(&at->addr, r->to, r->to_count));
+	for (size_t i = 0; i < r->listen_count; i++)
+		if (r->listen[i].port == at->port &&
+			(addr_equal(&r->listen[i].addr, &at->addr) ||
+				((any || endpoint_is_any(&r->listen[i])) &&
+					addr_is_v4(&r->listen[i].addr) == v4)))
+			return true;
+	return false;
+}
+
 /* lo is for rules that name it. */
 static bool interface_listed(const char *name, const struct policy_rule *r)
 {
@@ -96,6 +114,20 @@ const struct policy_rule *policy_judging_all(
 			return r->from_count || r->interface_count || r->local ? NULL : r;
 	}
 	return NULL;
+}
+
+bool policy_may_pass(const struct policy *p, const struct policy_rule *r)
+{
+	if (!r->local || r->listen_count == 0 || r->mode != MODE_SPLICE ||
+		r->inspect != INSPECT_HANDSHAKE || r->syncookies == SYNCOOKIES_ALWAYS ||
+		r->syn_rate.per_s || r->connections_per_source || r->from_count ||
+		r->interface_count)
+		return false;
+	for (const struct policy_rule *earlier = p->rules; earlier < r; earlier++)
+		for (size_t i = 0; i < r->listen_count; i++)
+			if (may_want(earlier, &r->listen[i]))
+				return false;
+	return true;
 }
 
 const struct policy_rule *policy_rule_by_slot(const struct policy *p, uint16_t slot)

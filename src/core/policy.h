@@ -163,6 +163,13 @@ bool policy_serves(const struct policy_rule *r, const struct addr *server, uint1
 const struct policy_rule *policy_judging_all(
 	const struct policy *p, const struct addr *server, uint16_t port);
 
+/*
+ * Whether handshakes with the rule's own listeners may pass while all is calm, and only be told of:
+ * nothing limits them by source or wants each to be answered with a cookie, and all that this host
+ * is sent for those places falls under the rule, whoever sends it, by whichever interface but lo.
+ */
+bool policy_may_pass(const struct policy *p, const struct policy_rule *r);
+
 /* The rule that holds a slot now; NULL if it was removed. */
 const struct policy_rule *policy_rule_by_slot(const struct policy *p, uint16_t slot);
 

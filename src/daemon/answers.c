@@ -9,9 +9,9 @@
 #include "daemon/blocks.h"
 #include "daemon/cookies.h"
 #include "daemon/daemon_state.h"
-#include "daemon/floods.h"
 #include "daemon/log.h"
 #include "daemon/splicing.h"
+#include "daemon/told.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -493,7 +493,7 @@ static bool answer_drain(void *arg, uint64_t timeout_us, char **message)
 		return false;
 	}
 	d->draining = true;
-	floods_pause(d);
+	told_pause(d);
 	d->drain_until_us = timeout_us ? worker_now() + timeout_us : 0;
 	daemon_call_all(d, begin_drain, &how);
 	splicing_rest(d);

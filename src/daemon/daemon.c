@@ -17,13 +17,13 @@
 
 #include "daemon/cookies.h"
 #include "daemon/daemon_state.h"
-#include "daemon/floods.h"
 #include "daemon/interception.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/privileges.h"
 #include "daemon/program.h"
 #include "daemon/splicing.h"
+#include "daemon/told.h"
 #include "kernel/netns_lock.h"
 
 #include <errno.h>
@@ -126,6 +126,21 @@ int daemon_test(const struct cmdline *options)
 	return EXIT_FINE;
 }
 
+static void print_unqueued(enum ruleset_way way, const struct ruleset_plan *plan)
+{
+	const struct unqueued_plan of = {
+		.way = way,
+		.group = plan->queue,
+		.workers = plan->workers,
+		.mark = plan->mark,
+		.servers = plan->translate,
+		.listeners = told_of_listeners(plan->policy),
+	};
+
+	if (of.servers || of.listeners)
+		unqueued_print(&of, stdout);
+}
+
 int daemon_print_rules(const struct cmdline *options)
 {
 	struct config *c = load(options->file);
@@ -149,8 +164,7 @@ int daemon_print_rules(const struct cmdline *options)
 	ruleset_print(way, &plan, stdout);
 	lasting_print(&c->policy, plan.translate, stdout);
 	interception_print(c, stdout);
-	if (plan.translate)
-		flooded_print(&(struct flooded_plan){way, plan.queue, plan.workers}, stdout);
+	print_unqueued(way, &plan);
 	config_free(c);
 	return EXIT_FINE;
 }
@@ -210,7 +224,7 @@ int daemon_apply_rules(struct daemon *d, const struct config *c, char *why, size
 		return -1;
 	}
 	d->rules_in = true;
-	floods_apply(d, c);
+	told_apply(d, c);
 	return 0;
 }
 
@@ -309,7 +323,7 @@ static bool open_all(struct daemon *d, char *why, size_t why_size)
 	if (!d->conntrack || !open_shared(d, why, why_size) || !cookies_open(d, why, why_size) ||
 		!interception_open(d, why, why_size) || !open_workers(d, why, why_size))
 		return false;
-	floods_open(d);
+	told_open(d);
 	d->base = event_base_new();
 	if (!d->base) {
 		snprintf(why, why_size, "can't make an event loop");
@@ -384,7 +398,7 @@ static void stop_gently(struct daemon *d)
 		return;
 	}
 	memset(all, true, sizeof(all));
-	floods_pause(d);
+	told_pause(d);
 	daemon_call_all(d, give_no_more_cookies, all);
 	notify_stop_lasts(d->config->daemon.drain_us + STOP_GRACE_US);
 	if (spliced)
@@ -479,7 +493,7 @@ static void take_rules_away(struct daemon *d)
 
 	if (!d->ruleset || !d->rules_in)
 		return;
-	floods_stop(d);
+	told_stop(d);
 	if (ruleset_remove(d->ruleset, why, sizeof(why)) != 0)
 		log_error(
 			"our kernel rules could not be taken away: %s; ackgated --purge does", why);
@@ -521,7 +535,7 @@ static void close_all(struct daemon *d)
 	if (d->conntrack)
 		conntrack_close(d->conntrack);
 	ruleset_close(d->ruleset);
-	floods_close(d);
+	told_close(d);
 	cookies_close(d);
 	interception_close(d);
 	for (int i = 0; i < 2; i++)

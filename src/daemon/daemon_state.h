@@ -5,18 +5,19 @@
 #define ACKGATE_DAEMON_DAEMON_STATE_H
 
 #include "control/control.h"
+#include "core/calm.h"
 #include "core/floods.h"
 #include "daemon/cmdline.h"
 #include "daemon/helper.h"
 #include "daemon/worker.h"
 #include "kernel/conntrack.h"
-#include "kernel/flooded.h"
 #include "kernel/hold.h"
 #include "kernel/lasting.h"
 #include "kernel/protected.h"
 #include "kernel/ruleset.h"
 #include "kernel/tproxy.h"
 #include "kernel/translations.h"
+#include "kernel/unqueued.h"
 #include "splice/splice.h"
 
 enum {
@@ -97,13 +98,15 @@ struct daemon {
 	uint64_t routes_looked_us;
 	uint64_t routes_took_us;
 
-	/* floods.c */
-	struct flooded *flooded; /* NULL: this kernel can't */
+	/* told.c */
+	struct unqueued *unqueued; /* NULL: this kernel can't */
+	bool servers_listed;       /* the table is there for them */
+	bool listeners_listed;
+	uint64_t told_us;
 	struct floods floods;
-	bool floods_listed; /* the table is there for them */
-	bool floods_spread; /* over all workers */
-	uint64_t floods_told_us;
+	bool floods_spread;     /* over all workers */
 	uint64_t floods_behind; /* how often workers were */
+	struct calm calm;
 
 	/* blocks.c */
 	struct protected *protected;

@@ -16,7 +16,7 @@ src_daemon_libackdaemon_a_SOURCES += \
 	src/daemon/upkeep.c \
 	src/daemon/answers.c src/daemon/answers_backends.c src/daemon/answers_flows.c src/daemon/answers.h \
 	src/daemon/cookies.c src/daemon/cookies.h \
-	src/daemon/floods.c src/daemon/floods.h \
+	src/daemon/told.c src/daemon/told.h \
 	src/daemon/blocks.c src/daemon/blocks.h \
 	src/daemon/interception.c src/daemon/interception.h \
 	src/daemon/memory.c src/daemon/memory.h \

@@ -11,11 +11,11 @@
 #include "core/limiter.h"
 #include "daemon/cookies.h"
 #include "daemon/daemon_state.h"
-#include "daemon/floods.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/say.h"
 #include "daemon/splicing.h"
+#include "daemon/told.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -80,7 +80,7 @@ static bool swap(struct daemon *d, struct config *next, char *why, size_t why_si
 	if (!splicing_prepare(d, next, why, why_size))
 		return false;
 	daemon_adopt(d, next);
-	floods_pause(d);
+	told_pause(d);
 	cookies_new_in(d, next, held);
 	daemon_call_all(d, hold_cookies, held);
 	tell_engines(d, next);

@@ -9,11 +9,11 @@
 #include "daemon/blocks.h"
 #include "daemon/cookies.h"
 #include "daemon/daemon_state.h"
-#include "daemon/floods.h"
 #include "daemon/interception.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/splicing.h"
+#include "daemon/told.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -307,7 +307,7 @@ static void on_floods(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd;
 	(void)what;
-	floods_tick(arg);
+	told_tick(arg);
 }
 
 static void take_note(void *arg, const char *sentence)

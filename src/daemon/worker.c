@@ -295,7 +295,7 @@ static void on_queue(evutil_socket_t fd, short what, void *arg)
 	read_queue(r->worker, r->lane);
 }
 
-static void answer_logged(void *arg, const struct engine_packet *in)
+static void hear(void *arg, const struct engine_packet *in)
 {
 	struct worker *w = arg;
 	struct decision d;
@@ -306,13 +306,17 @@ static void answer_logged(void *arg, const struct engine_packet *in)
 
 static int read_logged_batch(struct worker *w)
 {
+	const uint64_t lost = nflog_lost(w->log);
 	int n;
 
 	w->now_us = worker_now();
 	engine_clock(w->engine, unix_seconds());
-	n = nflog_run(w->log, answer_logged, w);
+	n = nflog_run(w->log, hear, w);
 	if (n < 0)
 		log_error("reading the packet log failed: %s", strerror(errno));
+	if (nflog_lost(w->log) != lost)
+		engine_missed(w->engine);
+	conntrack_flush(w->conntrack);
 	inject_flush(w->inject);
 	return n > 0 ? n : 0;
 }
@@ -502,7 +506,8 @@ static void open_log(struct worker *w, const struct worker_setup *s)
 {
 	char why[WHY];
 
-	w->log = nflog_open((uint16_t)(s->config->netfilter.queue + s->index), why, sizeof(why));
+	w->log = nflog_open((uint16_t)(s->config->netfilter.queue + s->index),
+		s->config->netfilter.mark, why, sizeof(why));
 	if (!w->log)
 		log_debug("SYNs are queued in floods, too: %s", why);
 }

@@ -46,7 +46,7 @@ static void name_chains(struct chains *c)
 		[CHAIN_FULL_OUTPUT] = "full_output",
 		[CHAIN_PROOFS] = "early_proofs",
 		[CHAIN_PROOFS_FORWARD] = "early_passing",
-		[CHAIN_OWN_SYNS] = "own_syns",
+		[CHAIN_SETTLED] = "settled",
 		[CHAIN_INJECTED] = "raw_injected",
 		[CHAIN_ASK] = "ask",
 		[CHAIN_ASK_OPEN] = "ask_open",

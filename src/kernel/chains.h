@@ -30,7 +30,7 @@ enum chain_id {
 	CHAIN_FULL_OUTPUT,
 	CHAIN_PROOFS,         /* the rules for ACKs that may carry a cookie */
 	CHAIN_PROOFS_FORWARD, /* likewise, without those about this host alone, if there are some */
-	CHAIN_OWN_SYNS,       /* ours to a local server */
+	CHAIN_SETTLED,        /* what passes, without our bit */
 	CHAIN_INJECTED,
 
 	/* to the queue; each of these twice: without bypass, and with it (+1) */
@@ -181,8 +181,10 @@ struct chains {
 	size_t count;
 	bool any_full;
 	bool lo_named;
-	bool any_local; /* some rule is about this host alone */
-	bool failed;    /* out of memory while building */
+	bool any_local;   /* some rule is about this host alone */
+	bool any_passing; /* handshakes with some rule's listeners may pass without being asked
+			     about */
+	bool failed;      /* out of memory while building */
 };
 
 /* The plan must outlive the chains. NULL without memory. */

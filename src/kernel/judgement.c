@@ -88,6 +88,17 @@ static void add_most(struct chains *c, size_t chain, enum chain_id full)
 	add_admitted(c, chain, most, full);
 }
 
+/* Then those of connections that this host opens. `direction`: as seen at the hook. */
+static void add_own(struct chains *c, size_t chain, enum chain_direction direction)
+{
+	steps_do(c, chain,
+		(struct chain_match){.packet_bit = CHAIN_BIT_CLEAR,
+			.connection_bit = CHAIN_BIT_CLEAR,
+			.direction = direction,
+			.states = CHAIN_ESTABLISHED | CHAIN_RELATED},
+		CHAIN_DO_RETURN);
+}
+
 /* What else is decided already. */
 static void add_decided(struct chains *c, size_t chain, enum chain_id full, bool replies)
 {
@@ -106,6 +117,7 @@ static void build_input(struct chains *c)
 {
 	size_t in = CHAIN_INPUT;
 	add_most(c, in, CHAIN_FULL_INPUT);
+	add_own(c, in, CHAIN_REPLY);
 	steps_goto(c, in,
 		(struct chain_match){.protocol = CHAIN_NOT_TCP, .direction = CHAIN_ORIGINAL},
 		CHAIN_ICMP);
@@ -114,7 +126,14 @@ static void build_input(struct chains *c)
 	/* Our own opening of a local server: judged already, and no connection to be left alone. */
 	steps_goto(c, in,
 		(struct chain_match){.packet_bit = CHAIN_BIT_SET, IS_SYN, .lo = CHAIN_LO_IN},
-		CHAIN_OWN_SYNS);
+		CHAIN_SETTLED);
+	/* Told of, by unqueued.c. */
+	if (c->any_passing)
+		steps_goto(c, in,
+			(struct chain_match){.packet_bit = CHAIN_BIT_SET,
+				.connection_bit = CHAIN_BIT_CLEAR,
+				IS_SYN},
+			CHAIN_SETTLED);
 	if (!c->lo_named)
 		steps_do(c, in, (struct chain_match){.lo = CHAIN_LO_IN}, CHAIN_DO_RETURN);
 	/* Replies to connections that this host opened. */
@@ -140,16 +159,28 @@ static void build_forward(struct chains *c)
 		c, fwd, (struct chain_match){.states = CHAIN_NEW | CHAIN_INVALID}, CHAIN_REPLIES);
 }
 
+/* The answers to a flood: untracked, all of them, as build_injected has it. Others are those that
+ * unqueued.c tells of. */
+static void add_answers(struct chains *c, size_t chain)
+{
+	const struct chain_match answers = {.packet_bit = CHAIN_BIT_SET,
+		.flags_of = TCP_SYN | TCP_ACK,
+		.flags = TCP_SYN | TCP_ACK};
+	struct chain_match told = answers;
+
+	told.connection_bit = CHAIN_BIT_CLEAR;
+	told.direction = CHAIN_REPLY;
+	if (c->any_passing)
+		steps_goto(c, chain, told, CHAIN_SETTLED);
+	steps_do(c, chain, answers, CHAIN_DO_RETURN);
+}
+
 static void build_output(struct chains *c)
 {
 	size_t out = CHAIN_OUTPUT;
 	add_most(c, out, CHAIN_FULL_OUTPUT);
-	/* The answers to a flood: untracked, all of them, as build_injected has it. */
-	steps_do(c, out,
-		(struct chain_match){.packet_bit = CHAIN_BIT_SET,
-			.flags_of = TCP_SYN | TCP_ACK,
-			.flags = TCP_SYN | TCP_ACK},
-		CHAIN_DO_RETURN);
+	add_own(c, out, CHAIN_ORIGINAL);
+	add_answers(c, out);
 	steps_goto(c, out,
 		(struct chain_match){.protocol = CHAIN_NOT_TCP, .direction = CHAIN_REPLY},
 		CHAIN_ICMP);
@@ -204,8 +235,8 @@ static void build_decided(struct chains *c)
 {
 	steps_do(c, CHAIN_ADMIT, (struct chain_match){0}, CHAIN_DO_SET_CONNECTION_BIT);
 	steps_do(c, CHAIN_ADMIT, (struct chain_match){0}, CHAIN_DO_CLEAR_PACKET_BIT);
-	/* The server's socket may inherit the mark. */
-	steps_do(c, CHAIN_OWN_SYNS, (struct chain_match){0}, CHAIN_DO_CLEAR_PACKET_BIT);
+	/* A socket may inherit the mark, and others may look at it. */
+	steps_do(c, CHAIN_SETTLED, (struct chain_match){0}, CHAIN_DO_CLEAR_PACKET_BIT);
 	steps_do(c, CHAIN_PASS, (struct chain_match){.states = CHAIN_NEW, IS_SYN},
 		CHAIN_DO_SET_CONNECTION_BIT);
 	steps_goto(c, CHAIN_ICMP,
@@ -384,6 +415,8 @@ void judgement_build(struct chains *c)
 		c->any_full |= is_full(&p->rules[i]);
 	c->lo_named = steps_lo_named(p);
 	c->any_local = steps_any_local(p);
+	for (size_t i = 0; i < p->rule_count; i++)
+		c->any_passing |= policy_may_pass(p, &p->rules[i]);
 
 	build_input(c);
 	build_forward(c);

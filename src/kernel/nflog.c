@@ -31,6 +31,7 @@ enum {
 
 struct nflog {
 	struct mnl_socket *nl;
+	uint32_t mark;
 	bool counting; /* the kernel numbers packets, and some have come */
 	uint32_t next;
 	uint64_t lost;
@@ -84,7 +85,7 @@ static int open_socket(struct nflog *l)
 	return 0;
 }
 
-struct nflog *nflog_open(uint16_t group, char *why, size_t why_size)
+struct nflog *nflog_open(uint16_t group, uint32_t mark, char *why, size_t why_size)
 {
 	struct nflog *l = calloc(1, sizeof(*l));
 	int error;
@@ -93,6 +94,7 @@ struct nflog *nflog_open(uint16_t group, char *why, size_t why_size)
 		snprintf(why, why_size, "out of memory");
 		return NULL;
 	}
+	l->mark = mark;
 	error = open_socket(l);
 	if (error == 0)
 		error = bind_group(l, group);
@@ -134,6 +136,7 @@ struct told {
 	const struct nlattr *header;
 	const struct nlattr *payload;
 	const struct nlattr *number;
+	const struct nlattr *mark;
 };
 
 static int remember_attribute(const struct nlattr *attr, void *data)
@@ -146,6 +149,8 @@ static int remember_attribute(const struct nlattr *attr, void *data)
 		t->payload = attr;
 	else if (mnl_attr_get_type(attr) == NFULA_SEQ)
 		t->number = attr;
+	else if (mnl_attr_get_type(attr) == NFULA_MARK)
+		t->mark = attr;
 	return MNL_CB_OK;
 }
 
@@ -169,13 +174,28 @@ static enum engine_hook hook_of(const struct nlattr *attr)
 	if (attr == NULL || mnl_attr_get_payload_len(attr) < sizeof(*header))
 		return HOOK_FORWARD;
 	header = mnl_attr_get_payload(attr);
-	return header->hook == NF_INET_LOCAL_IN ? HOOK_INPUT : HOOK_FORWARD;
+	switch (header->hook) {
+	case NF_INET_LOCAL_IN:
+		return HOOK_INPUT;
+	case NF_INET_LOCAL_OUT:
+		return HOOK_OUTPUT;
+	default:
+		return HOOK_FORWARD;
+	}
+}
+
+static enum engine_fate fate_of(const struct nflog *l, const struct nlattr *mark)
+{
+	bool passed = mark != NULL && mnl_attr_get_payload_len(mark) == sizeof(uint32_t) &&
+		      ntohl(mnl_attr_get_u32(mark)) & l->mark;
+
+	return passed ? FATE_PASSED : FATE_DROPPED;
 }
 
 /* True if it was a packet. */
 static bool read_message(struct nflog *l, const struct nlmsghdr *nlh, struct engine_packet *p)
 {
-	struct told t = {NULL, NULL, NULL};
+	struct told t = {NULL, NULL, NULL, NULL};
 
 	if (nlh->nlmsg_type != (NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET) ||
 		mnl_attr_parse(nlh, sizeof(struct nfgenmsg), remember_attribute, &t) < 0)
@@ -187,7 +207,7 @@ static bool read_message(struct nflog *l, const struct nlmsghdr *nlh, struct eng
 		.bytes = mnl_attr_get_payload(t.payload),
 		.captured = mnl_attr_get_payload_len(t.payload),
 		.hook = hook_of(t.header),
-		.logged = true,
+		.fate = fate_of(l, t.mark),
 	};
 	/* How long a packet was that it has cut, the kernel does not say. */
 	p->on_wire = p->captured < COPY_RANGE ? p->captured : UINT16_MAX;

@@ -10,15 +10,15 @@
 
 struct nflog;
 
-/* Binds the group. NULL with a sentence in `why` (somebody else holds it, no privilege, no kernel
- * support). */
-struct nflog *nflog_open(uint16_t group, char *why, size_t why_size);
+/* Binds the group; `mark`: our bit, which packets carry that were let go on. NULL with a sentence
+ * in `why` (somebody else holds it, no privilege, no kernel support). */
+struct nflog *nflog_open(uint16_t group, uint32_t mark, char *why, size_t why_size);
 void nflog_close(struct nflog *l); /* NULL is fine */
 int nflog_fd(const struct nflog *l);
 
 /*
- * Reads one message without waiting and calls `each` for every packet in it, with `logged` set;
- * what it is given lasts until it returns. Returns how many packets, 0 if there was no message, -1
+ * Reads one message without waiting and calls `each` for every packet in it, with its fate; what
+ * it is given lasts until it returns. Returns how many packets, 0 if there was no message, -1
  * with errno.
  */
 int nflog_run(struct nflog *l, void (*each)(void *arg, const struct engine_packet *in), void *arg);

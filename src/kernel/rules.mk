@@ -19,7 +19,7 @@ src_kernel_libackkernel_a_SOURCES += \
 	src/kernel/tproxy.c src/kernel/tproxy.h \
 	src/kernel/tproxy_render.c src/kernel/tproxy_render.h \
 	src/kernel/tproxy_routing.c src/kernel/tproxy_routing.h \
-	src/kernel/flooded.c src/kernel/flooded.h \
+	src/kernel/unqueued.c src/kernel/unqueued.h \
 	src/kernel/ranges.c src/kernel/ranges.h \
 	src/kernel/words.c src/kernel/words.h \
 	src/kernel/survey.c

@@ -3,12 +3,12 @@
 
 #include "kernel/ruleset.h"
 
-#include "kernel/flooded.h"
 #include "kernel/lasting.h"
 #include "kernel/lasting_render.h"
 #include "kernel/netlink.h"
 #include "kernel/nft_run.h"
 #include "kernel/ruleset_way.h"
+#include "kernel/unqueued.h"
 
 #include <errno.h>
 #include <linux/netfilter/nf_tables.h>
@@ -255,7 +255,7 @@ int ruleset_purge(ruleset_exec exec, void *exec_arg, char *why, size_t why_size)
 	bool ok = true;
 	for (enum ruleset_way way = RULESET_NFTABLES; way <= RULESET_IPTABLES; way++)
 		ok &= clear_way(way, &host, why, why_size);
-	ok &= flooded_remove(why, why_size) == 0;
+	ok &= unqueued_remove(why, why_size) == 0;
 	if (lasting_there())
 		ok &= nft_run_delete_table(LASTING_TABLE, why, why_size);
 	return ok ? 0 : -1;

@@ -27,6 +27,7 @@ core_tests = \
 	tests/unit/test_engine_restarts \
 	tests/unit/test_engine_evidence \
 	tests/unit/test_engine_pressure \
+	tests/unit/test_calm \
 	tests/unit/test_floods
 check_PROGRAMS += $(core_tests)
 TESTS += $(core_tests)
@@ -110,6 +111,10 @@ tests_unit_test_engine_evidence_LDADD = tests/unit/libscenario.a src/core/liback
 tests_unit_test_engine_pressure_SOURCES = tests/unit/test_engine_pressure.c tests/unit/cookie_rows.h
 tests_unit_test_engine_pressure_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_engine_pressure_LDADD = tests/unit/libscenario.a src/core/libackcore.a $(CMOCKA_LIBS)
+
+tests_unit_test_calm_SOURCES = tests/unit/test_calm.c tests/unit/cookie_rows.h
+tests_unit_test_calm_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_calm_LDADD = tests/unit/libscenario.a src/core/libackcore.a $(CMOCKA_LIBS)
 
 tests_unit_test_floods_SOURCES = tests/unit/test_floods.c tests/unit/cookie_rows.h
 tests_unit_test_floods_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)

@@ -12,7 +12,7 @@ ruleset_tests = \
 	tests/kernel/lasting_test \
 	tests/kernel/tproxy_test \
 	tests/kernel/tproxy_lasting_test \
-	tests/kernel/flooded_test \
+	tests/kernel/unqueued_test \
 	tests/kernel/cookie_rules_test
 check_PROGRAMS += $(ruleset_tests)
 TESTS += $(ruleset_tests)
@@ -63,9 +63,9 @@ tests_kernel_tproxy_lasting_test_SOURCES = tests/kernel/tproxy_lasting_test.c $(
 tests_kernel_tproxy_lasting_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_kernel_tproxy_lasting_test_LDADD = $(ruleset_test_libs)
 
-tests_kernel_flooded_test_SOURCES = tests/kernel/flooded_test.c tests/kernel/netns.c tests/kernel/netns.h
-tests_kernel_flooded_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
-tests_kernel_flooded_test_LDADD = $(ruleset_test_libs)
+tests_kernel_unqueued_test_SOURCES = tests/kernel/unqueued_test.c tests/kernel/netns.c tests/kernel/netns.h
+tests_kernel_unqueued_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_kernel_unqueued_test_LDADD = $(ruleset_test_libs)
 
 tests_kernel_cookie_rules_test_SOURCES = tests/kernel/cookie_rules_test.c tests/kernel/netns.c tests/kernel/netns.h \
 	tests/kernel/forge.c tests/kernel/forge.h tests/kernel/run_program.c tests/kernel/run_program.h

@@ -199,7 +199,7 @@ void gate_send(struct gate *g, unsigned n, const struct row *row)
 		.verify_checksum = true,
 		.hook = hook_of(g, row->from),
 		.hint = row->marked || forwarded_by_server,
-		.logged = row->logged,
+		.fate = row->fate,
 		.lane = row->admitted ? LANE_ADMITTED : row->lane,
 	};
 

@@ -50,7 +50,7 @@ struct row {
 	bool md5;
 	bool cookie; /* ack counts from the cookie that was sent last, tsecr is its TSval */
 	enum engine_lane lane;
-	bool logged;      /* the kernel has dropped it already */
+	enum engine_fate fate;
 	bool marked;      /* conntrack's entry of the tuple is marked as admitted */
 	bool admitted;    /* LANE_ADMITTED: came by the queue of admitted flows */
 	bool unreachable; /* not the packet itself but an ICMP error about it */

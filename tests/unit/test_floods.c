@@ -141,7 +141,7 @@ static void logged_syns_are_answered(struct gate *g)
 {
 	const struct engine_counters *c = engine_counters(g->engine);
 
-	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, CHALLENGED, ASKS, .logged = true);
+	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, CHALLENGED, ASKS, .fate = FATE_DROPPED);
 	/* The rest is as with any cookie. */
 	GATE_EXPECT(g, 0, CLIENT, ACK, 1, 1, PROVEN, PROVES);
 	GATE_EXPECT(g, 0, SERVER, SYN_ACK, 0, 1, TRANSLATED, ANSWERS);
@@ -162,13 +162,14 @@ static void if_need_be_with_less(struct gate *g)
 	s.options.ecn = LEARNED_UNKNOWN;
 	learned_recall(engine_shared_learned(g->shared), &s);
 	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, PASSES(SYN_SENT), ASKS, .ecn = true);
-	GATE_EXPECT(g, 1, CLIENT, SYN, 0, 0, CHALLENGED, ASKS, .ecn = true, .logged = true);
+	GATE_EXPECT(g, 1, CLIENT, SYN, 0, 0, CHALLENGED, ASKS, .ecn = true, .fate = FATE_DROPPED);
 	assert_int_equal(g->sent.flags & (TCP_ECE | TCP_CWR), 0);
 	/* Nothing is made of a flow that there may be. */
-	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, TAKES(SYN_SENT), ASKS, .logged = true,
+	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, TAKES(SYN_SENT), ASKS, .fate = FATE_DROPPED,
 		.effects = "syn_ack>client");
 	learned_forget(engine_shared_learned(g->shared), &t.server, t.server_port);
-	GATE_EXPECT(g, 2, CLIENT, SYN, 0, 0, TAKES(CLOSED), ASKS, .logged = true, .effects = "");
+	GATE_EXPECT(
+		g, 2, CLIENT, SYN, 0, 0, TAKES(CLOSED), ASKS, .fate = FATE_DROPPED, .effects = "");
 	assert_int_equal(engine_counters(g->engine)->logged_in_vain, 1);
 }
 
@@ -177,22 +178,25 @@ static void limits_hold(struct gate *g)
 	g->rules[0].syn_rate = (struct policy_rate){1, 2};
 	engine_set_policy(g->engine, &g->policy);
 	for (unsigned i = 0; i < 2; i++)
-		GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, CHALLENGED, ASKS, .logged = true);
-	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, DROPS(source_rate, CLOSED), ASKS, .logged = true,
+		GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, CHALLENGED, ASKS, .fate = FATE_DROPPED);
+	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, DROPS(source_rate, CLOSED), ASKS, .fate = FATE_DROPPED,
 		.effects = "dropped:source_rate failed:limited");
-	GATE_EXPECT(g, 1, CLIENT, SYN, 0, 0, CHALLENGED, ASKS, .logged = true);
+	GATE_EXPECT(g, 1, CLIENT, SYN, 0, 0, CHALLENGED, ASKS, .fate = FATE_DROPPED);
 	assert_int_equal(engine_counters(g->engine)->logged_in_vain, 0);
 }
 
 static void what_can_have_no_cookie_is_lost(struct gate *g)
 {
-	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, TAKES(CLOSED), ASKS, .md5 = true, .logged = true,
+	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, TAKES(CLOSED), ASKS, .md5 = true, .fate = FATE_DROPPED,
 		.effects = "");
-	GATE_EXPECT(g, 0, CLIENT, SYN_ACK, 0, 0, TAKES(CLOSED), .logged = true, .effects = "");
+	GATE_EXPECT(
+		g, 0, CLIENT, SYN_ACK, 0, 0, TAKES(CLOSED), .fate = FATE_DROPPED, .effects = "");
 	g->rules[0].syncookies = SYNCOOKIES_NEVER;
-	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, TAKES(CLOSED), ASKS, .logged = true, .effects = "");
+	GATE_EXPECT(
+		g, 0, CLIENT, SYN, 0, 0, TAKES(CLOSED), ASKS, .fate = FATE_DROPPED, .effects = "");
 	g->rules[0].mode = MODE_ACCEPT;
-	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, TAKES(CLOSED), ASKS, .logged = true, .effects = "");
+	GATE_EXPECT(
+		g, 0, CLIENT, SYN, 0, 0, TAKES(CLOSED), ASKS, .fate = FATE_DROPPED, .effects = "");
 	assert_int_equal(engine_counters(g->engine)->logged, 4);
 	assert_int_equal(engine_counters(g->engine)->logged_in_vain, 4);
 }

@@ -78,6 +78,9 @@ static const struct scenario scenarios[] = {
 				"\t\ticmpv6 type packet-too-big notrack\n\t}\n",
 				/* the answers to a flood */
 				"0x40000000 tcp flags & (syn | rst) == 0x0 return\n"
+				"\t\tmeta mark & 0x40000000 == 0x00000000 ct mark & 0x40000000 == "
+				"0x00000000 ct state established,related ct direction original "
+				"return\n"
 				"\t\tmeta mark & 0x40000000 == 0x40000000 tcp flags & (syn | ack) "
 				"== syn | ack return\n"
 				"\t\tmeta l4proto != tcp ct direction reply goto icmp_errors\n",

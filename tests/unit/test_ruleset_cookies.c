@@ -284,17 +284,17 @@ static void our_own_syns_pass(void **state)
 {
 	static const char *const nft[LINES] = {
 		"\t\tmeta mark & 0x40000000 == 0x40000000 tcp flags & (fin | syn | rst | ack) == "
-		"syn iifname \"lo\" goto own_syns\n"
+		"syn iifname \"lo\" goto settled\n"
 		"\t\tct direction reply return\n"
 		"\t\tiifname { \"lo\" } goto rule0_client\n",
-		"chain own_syns {\n\t\tmeta mark set meta mark & 0xbfffffff\n\t}\n",
+		"chain settled {\n\t\tmeta mark set meta mark & 0xbfffffff\n\t}\n",
 		"\t\tmeta mark & 0x40000000 == 0x40000000 tcp flags & (fin | syn | rst | ack) == "
 		"syn return\n"
 		"\t\tct state untracked return\n",
 	};
 	static const char *const iptables[LINES] = {
 		"-A ACKGATE_INPUT -p tcp -i lo -m mark --mark 0x40000000/0x40000000 -m tcp "
-		"--tcp-flags FIN,SYN,RST,ACK SYN -g ACKGATE_OWN_SYNS\n"
+		"--tcp-flags FIN,SYN,RST,ACK SYN -g ACKGATE_SETTLED\n"
 		"-A ACKGATE_INPUT -m conntrack --ctdir REPLY -j RETURN\n"
 		"-A ACKGATE_INPUT -p tcp -i lo -g ACKGATE_RULE0_CLIENT\n",
 		"-A ACKGATE_OUTPUT -p tcp -m mark --mark 0x40000000/0x40000000 -m tcp --tcp-flags "

@@ -220,6 +220,27 @@ static void cookies_are_proven_where_they_were_given(void **state)
 	check(RULESET_NFTABLES, &transparent, nothing, no_cookies);
 }
 
+/* What has passed without being asked about is let go on, and shows our bit to nobody. */
+static void what_was_told_of_passes(void **state)
+{
+	static const char *const nft[LINES] = {
+		("\t\tmeta mark & 0x40000000 == 0x40000000 ct mark & 0x40000000 == 0x00000000 tcp "
+		 "flags & (fin | syn | rst | ack) == syn goto settled\n"),
+		("\t\tmeta mark & 0x40000000 == 0x40000000 ct mark & 0x40000000 == 0x00000000 tcp "
+		 "flags & (syn | ack) == syn | ack ct direction reply goto settled\n"),
+		"\tchain settled {\n\t\tmeta mark set meta mark & 0xbfffffff\n\t}\n",
+	};
+	static const char *const lacks[LINES] = {
+		"ct mark & 0x40000000 == 0x00000000 tcp flags & (fin | syn | rst | ack) == syn "
+		"goto settled\n",
+		"ct direction reply goto settled\n",
+	};
+
+	(void)state;
+	check(RULESET_NFTABLES, &policy, nft, NULL);
+	check(RULESET_NFTABLES, &narrow, (const char *const[LINES]){NULL}, lacks);
+}
+
 static void check_lasting(
 	const struct policy *p, const char *const has[LINES], const char *const lacks[LINES])
 {
@@ -263,6 +284,7 @@ int main(void)
 		cmocka_unit_test(they_stand_where_packets_are_delivered),
 		cmocka_unit_test(a_place_is_narrowed),
 		cmocka_unit_test(cookies_are_proven_where_they_were_given),
+		cmocka_unit_test(what_was_told_of_passes),
 		cmocka_unit_test(what_lasts_keeps_them_apart_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+While all is calm, handshakes with splice mode's listeners pass the gate without a verdict: the kernel only tells of them. Each
+is followed and explained all the same, and whatever calls for a verdict gets one.
+"""
+
+import socket
+import time
+
+import pytest
+
+import floods
+from floods import Dial, Flood, cookies, dial, learn
+from services import Nginx, connect
+from splicing import SERVICE_PORT, Service, at, hear, rule
+from topology import FAMILIES, GATE, SERVER, eventually
+from wire import raw_client
+
+PORT = 7000
+
+pytestmark = pytest.mark.parametrize("family", FAMILIES, ids=["ipv4", "ipv6"])
+
+
+def sections(family, listen=None, daemon=None, **keys):
+    return {
+        "daemon": daemon or {},
+        "rule web": rule(listen or at(GATE, family, PORT), **keys),
+        "backend service": {"servers": at(SERVER, family, SERVICE_PORT), "check": "off"},
+    }
+
+
+@pytest.fixture
+def nginx(proxy):
+    floods.route(proxy.lab)
+    made = proxy.lab.closing(Nginx(proxy.lab.server, proxy.lab.directory, ports=(SERVICE_PORT,), backlog=4096))
+    made.publish("index.html", floods.PAGE_SIZE)
+    return made
+
+
+@pytest.fixture
+def service(proxy, family):
+    return proxy.lab.closing(Service(proxy.lab.server, SERVER[family]))
+
+
+def queued(gate):
+    return gate.status()["queue"]["packets"]
+
+
+def table(gate):
+    return gate.namespace.run("nft", "list", "table", "inet", "ackgate_unqueued", check=False).stdout
+
+
+def passes(gate):
+    return "goto listener" in table(gate)
+
+
+def calm(gate):
+    assert eventually(lambda: passes(gate), timeout=10), table(gate)
+
+
+def handshakes(gate):
+    of = gate.status()["handshakes"]
+    return of["started"], of["completed"], sum(gate.failed().values())
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("everywhere", [False, True], ids=["address", "any-address"])
+def test_nothing_is_queued_and_all_is_known(proxy, nginx, family, workers, everywhere):
+    gate = proxy.gate
+    proxy.start(sections(family, {4: f"0.0.0.0:{PORT}", 6: f"[::]:{PORT}"}[family] if everywhere else None,
+                         {"workers": workers}))
+    calm(gate)
+    before = queued(gate)
+    done = dial(proxy.lab, family, 300, port=PORT, to=GATE[family], rate=300)
+    assert (done["connections"], done["errors"]) == (300, {})
+    assert eventually(lambda: handshakes(gate) == (300, 300, 0)), handshakes(gate)
+    assert (gate.rule("web")["matched"], gate.rule("web")["admitted"]) == (300, 300)
+    assert gate.status()["cookies"]["log_lost"] == 0
+    assert gate.drops() == {}
+    # nginx's clients end with a FIN; nothing of theirs needs a verdict.
+    assert queued(gate) == before
+    # What stands is marked as admitted.
+    with connect(proxy.lab.client, GATE[family], PORT):
+        marks = proxy.lab.gate.run("conntrack", "-L", "-p", "tcp", "--dport", str(PORT), "--state", "ESTABLISHED",
+                                   "-f", f"ipv{family}").stdout
+        assert "mark=0 " not in marks and "mark=" in marks, marks
+
+
+def test_what_fails_is_explained(proxy, service, family):
+    gate = proxy.gate
+    proxy.start({**sections(family), "timeouts": {"syn_received": "2s"}})
+    calm(gate)
+    before = queued(gate)
+    silent = raw_client(proxy.lab, family).flow(GATE[family], PORT)
+    silent.syn()
+    assert silent.expect("SA")
+    assert eventually(lambda: gate.status()["flows"]["syn_received"] == 1)
+    rude = raw_client(proxy.lab, family).flow(GATE[family], PORT)
+    rude.syn()
+    assert rude.expect("SA")
+    rude.send("R", seq=rude.seq + 1)
+    assert gate.await_failed({"client_reset": 1, "no_ack": 1}, timeout=6) == {"client_reset": 1, "no_ack": 1}
+    assert handshakes(gate) == (2, 0, 2)
+    assert queued(gate) == before
+    # The listener's place for it is the kernel's affair: an ACK that comes late is taken.
+    late = raw_client(proxy.lab, family).flow(GATE[family], PORT)
+    late.syn()
+    answer = late.expect("SA")
+    assert gate.await_failed({"client_reset": 1, "no_ack": 2}, timeout=6) == {"client_reset": 1, "no_ack": 2}
+    late.seq, late.ack = late.seq + 1, answer.seq + 1
+    late.send("A")
+    with service.accept() as server:
+        late.send("PA", b"hello")
+        assert hear(server, 5) == b"hello"
+        late.send("R", seq=late.seq + 5)
+
+
+def test_a_wrong_ack_opens_nothing(proxy, service, family):
+    """The listener's own host sees to it; the gate says so."""
+    proxy.start(sections(family))
+    calm(proxy.gate)
+    flow = raw_client(proxy.lab, family).flow(GATE[family], PORT)
+    flow.syn()
+    answer = flow.expect("SA")
+    flow.send("A", seq=flow.seq + 1, ack=answer.seq)
+    assert service.nobody()
+    assert proxy.gate.status()["splice"]["total"] == 0
+    flow.seq, flow.ack = flow.seq + 1, answer.seq + 1
+    flow.send("A")
+    with service.accept():
+        flow.send("R")
+
+
+def test_a_flood_is_asked_about(proxy, nginx, family, figures):
+    """And honest clients come through, while it begins, lasts, and when it is over."""
+    gate = proxy.gate
+    proxy.start({**sections(family, half_open=1000), "timeouts": {"syn_sent": "2s", "syn_received": "2s"}})
+    learn(proxy.lab, gate, family, port=PORT, server=GATE[family])
+    calm(gate)
+    honest = Dial(proxy.lab, family, 400, port=PORT, to=GATE[family], rate=100)
+    time.sleep(1)
+    flood = Flood(proxy.lab, family, port=PORT, to=GATE[family], rate=20_000)
+    assert eventually(lambda: gate.rule("web")["cookies_active"], timeout=5)
+    assert eventually(lambda: not passes(gate), timeout=2), table(gate)
+    done = honest.finish()
+    figures(f"{done}, {flood.stop()}")
+    assert (done["connections"], done["errors"]) == (400, {})
+    assert cookies(gate)["accepted"] > 0
+    assert eventually(lambda: not gate.rule("web")["cookies_active"], timeout=20)
+    assert eventually(lambda: passes(gate), timeout=10)
+    before = queued(gate)
+    assert dial(proxy.lab, family, 50, port=PORT, to=GATE[family])["failed"] == 0
+    assert queued(gate) == before
+
+
+def test_handshakes_go_on_over_a_reload(proxy, nginx, family):
+    """From told to asked and back, whichever worker knows of them."""
+    gate = proxy.gate
+    with_limit = {"syn_rate": "10000/s burst 10000"}
+    proxy.start(sections(family, daemon={"workers": 3}))
+    calm(gate)
+    clients = Dial(proxy.lab, family, 1200, port=PORT, to=GATE[family], rate=200)
+    for i in range(8):
+        time.sleep(0.6)
+        gate.reload(sections(family, daemon={"workers": 3}, **(with_limit if i % 2 == 0 else {})))
+        assert eventually(lambda wanted=bool(i % 2): passes(gate) == wanted, timeout=2)
+    done = clients.finish()
+    assert (done["connections"], done["errors"]) == (1200, {})
+    # None had to be sent again.
+    assert done["connect_ms"]["max"] < 900, done
+
+
+def test_limits_hold_from_the_reload_on(proxy, service, family):
+    gate = proxy.gate
+    proxy.start(sections(family))
+    calm(gate)
+    with proxy.dial(family, PORT), service.accept():
+        pass
+    gate.reload(sections(family, syn_rate="1/s burst 1", over_limit="reject"))
+    with proxy.dial(family, PORT), service.accept():
+        pass
+    with pytest.raises(ConnectionRefusedError):
+        proxy.dial(family, PORT, timeout=2)
+    assert gate.drops()["source_rate"] >= 1
+    time.sleep(0.5)
+    assert not passes(gate)
+
+
+def test_without_a_server_it_is_refused(proxy, family):
+    gate = proxy.gate
+    proxy.start({
+        "rule web": rule(at(GATE, family, PORT), over_limit="reject"),
+        "backend service": {"servers": at(SERVER, family, SERVICE_PORT), "check": "tcp", "check_interval": "200ms", "fall": 1},
+    })
+    assert eventually(lambda: gate.ctl("backends").stdout.count("down") > 0, timeout=5)
+
+    def refused():
+        try:
+            with proxy.dial(family, PORT, timeout=2) as client:
+                client.recv(1)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            pass
+        return False
+
+    assert eventually(refused, timeout=5)
+    assert eventually(lambda: gate.drops().get("backend_down", 0) > 0)
+    assert not passes(gate)
+
+
+def test_nothing_passes_for_long_without_a_daemon(proxy, family):
+    proxy.start({**sections(family), "netfilter": {"on_failure": "closed"}})
+    calm(proxy.gate)
+    proxy.gate.kill()
+    assert passes(proxy.gate)
+    assert eventually(lambda: not passes(proxy.gate), timeout=14)
+    with pytest.raises(TimeoutError), proxy.lab.client.entered():
+        socket.create_connection((GATE[family], PORT), 1)
+    # The next one takes up what is there.
+    proxy.gate.start(sections(family))
+    calm(proxy.gate)
