@@ -138,11 +138,11 @@ static void build_invalid(struct chains *c)
 {
 	const struct chain_match invalid = {.states = CHAIN_INVALID};
 
-	pass_lo(c, LASTING_INVALID_INPUT, CHAIN_LO_IN);
-	pass_lo(c, LASTING_INVALID_OUTPUT, CHAIN_LO_OUT);
 	steps_goto(c, LASTING_INVALID_INPUT, invalid, LASTING_CLIENTS);
 	steps_goto(c, LASTING_INVALID_FORWARD, invalid, LASTING_EITHER);
 	steps_goto(c, LASTING_INVALID_OUTPUT, invalid, LASTING_SERVERS);
+	pass_lo(c, LASTING_CLIENTS, CHAIN_LO_IN);
+	pass_lo(c, LASTING_SERVERS, CHAIN_LO_OUT);
 	add_invalid(c, LASTING_CLIENTS, CHAIN_CLIENT_SIDE, true);
 	add_invalid(c, LASTING_EITHER, CHAIN_CLIENT_SIDE, false);
 	add_invalid(c, LASTING_EITHER, CHAIN_SERVER_SIDE, false);

@@ -119,19 +119,19 @@ static void what_is_not_translated_goes_nowhere(void **state)
 		"\tsynproxy translation {\n\t\tmss 1460\n\t\twscale 7\n\t\ttimestamp "
 		"sack-perm\n\t}\n",
 		"type filter hook input priority 160; policy accept;\n"
-		"\t\tiifname \"lo\" return\n"
 		"\t\tct state invalid goto invalid_clients\n",
 		"type filter hook forward priority 160; policy accept;\n"
 		"\t\tct state invalid goto invalid_either\n",
 		"type filter hook output priority 160; policy accept;\n"
-		"\t\toifname \"lo\" return\n"
 		"\t\tct state invalid goto invalid_servers\n",
 		"chain invalid_clients {\n"
+		"\t\tiifname \"lo\" return\n"
 		"\t\tiifname { \"eth0\" } tcp dport { 22 } return\n"
 		"\t\ttcp dport { 25 } return\n"
 		"\t\ttcp flags & (syn | rst) == 0x0 tcp dport { 80 } counter drop comment "
 		"\"ackgate:drop:out_of_window:2\"\n\t}\n",
 		"chain invalid_servers {\n"
+		"\t\toifname \"lo\" return\n"
 		"\t\ttcp sport { 25 } return\n"
 		"\t\ttcp flags & (syn) == 0x0 tcp sport { 80 } counter drop comment "
 		"\"ackgate:drop:out_of_window:2\"\n\t}\n",
