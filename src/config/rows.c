@@ -195,7 +195,7 @@ const struct option option_rows[] = {
 			"none: you put in yourself what ackgated -n prints."},
 	{SECTION_NETFILTER, "queue", OPTION_NUMBER, CONFIG(netfilter.queue), .max = UINT16_MAX,
 		.initial = "5200", .restart = true,
-		.help = "The first of the NFQUEUE numbers that are ours, four for each worker."},
+		.help = "The first of the NFQUEUE numbers that are ours, five for each worker."},
 	{SECTION_NETFILTER, "queue_length", OPTION_SIZE, CONFIG(netfilter.queue_length), .min = 16,
 		.max = 32 * KI, .unit = "packets", .initial = "8k", .restart = true,
 		.help = "How many packets may wait in each queue; the kernel drops what comes on "
@@ -436,4 +436,4 @@ const size_t option_row_count = sizeof(option_rows) / sizeof(option_rows[0]);
 
 static_assert(sizeof(option_rows) / sizeof(option_rows[0]) <= OPTION_ROWS_MAX,
 	"OPTION_ROWS_MAX is too small");
-static_assert(LANES == 4, "the help of [netfilter] queue says how many there are");
+static_assert(LANES == 5, "the help of [netfilter] queue says how many there are");

@@ -38,6 +38,7 @@ enum engine_lane {
 	LANE_ADMITTED, /* packets of admitted flows: inspected in full, and servers' RSTs */
 	LANE_PROOFS,   /* ACKs of no connection, which may carry a cookie; ICMP about sizes */
 	LANE_DNAT,     /* SYNs whose destination was changed */
+	LANE_ANSWERS,  /* what servers say to handshakes */
 	LANES
 };
 

@@ -273,17 +273,19 @@ static int read_batch(struct worker *w, enum engine_lane lane)
 	return n > 0 ? n : 0;
 }
 
-/* While the verdicts were carried out the next packets have likely come. Under a flood of SYNs the
- * honest ones' proofs are read in between. */
+/* What honest clients wait for under a flood of SYNs. */
+static int read_honest(struct worker *w)
+{
+	return read_batch(w, LANE_PROOFS) + read_batch(w, LANE_ANSWERS);
+}
+
+/* While the verdicts were carried out the next packets have likely come. */
 static void read_queue(struct worker *w, enum engine_lane lane)
 {
 	int n = 1;
 
-	for (int i = 0; i < BATCHES && n > 0; i++) {
-		n = read_batch(w, lane);
-		if (lane != LANE_PROOFS)
-			n += read_batch(w, LANE_PROOFS);
-	}
+	for (int i = 0; i < BATCHES && n > 0; i++)
+		n = read_batch(w, lane) + read_honest(w);
 }
 
 static void on_queue(evutil_socket_t fd, short what, void *arg)
@@ -330,7 +332,7 @@ static void on_logged(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	for (int i = 0; i < BATCHES && n > 0; i++) {
 		n = read_logged_batch(w);
-		read_batch(w, LANE_PROOFS);
+		read_honest(w);
 	}
 	w->rounds = n > 0 ? w->rounds + 1 : 0;
 	if (w->rounds >= ROUNDS_BEHIND)

@@ -264,12 +264,15 @@ static void build_ask(struct chains *c, bool bypass)
 		CHAIN_DO_SET_PACKET_BIT);
 	steps_queue(c, CHAIN_ASK_SYN + v, any, LANE_HANDSHAKES, bypass);
 
-	steps_goto(c, CHAIN_ASK_SERVER + v, (struct chain_match){HAS_SYN}, CHAIN_ASK_SYN + v);
+	/* In a queue that a flood keeps full, a server's SYN-ACKs would be lost as well. */
 	steps_do(c, CHAIN_ASK_SERVER + v, any, CHAIN_DO_CLEAR_PACKET_BIT);
-	/* Only FORWARD needs the hint; over lo a bypassed packet would come back as one of ours. */
-	steps_do(c, CHAIN_ASK_SERVER + v, (struct chain_match){.lo = CHAIN_LO_NOT_OUT},
+	steps_do(c, CHAIN_ASK_SERVER + v,
+		(struct chain_match){HAS_SYN, .connection_bit = CHAIN_BIT_SET},
 		CHAIN_DO_SET_PACKET_BIT);
-	steps_queue(c, CHAIN_ASK_SERVER + v, any, LANE_HANDSHAKES, bypass);
+	/* Only FORWARD needs the hint; over lo a bypassed packet would come back as one of ours. */
+	steps_do(c, CHAIN_ASK_SERVER + v, (struct chain_match){NO_SYN, .lo = CHAIN_LO_NOT_OUT},
+		CHAIN_DO_SET_PACKET_BIT);
+	steps_queue(c, CHAIN_ASK_SERVER + v, any, LANE_ANSWERS, bypass);
 
 	steps_goto(c, CHAIN_STRAYS + v, (struct chain_match){.per_s = STRAYS_PER_S}, CHAIN_ASK + v);
 	steps_goto(c, CHAIN_STRAYS_SERVER + v, (struct chain_match){.per_s = STRAYS_PER_S},
@@ -357,7 +360,7 @@ static void build_gate_server(struct chains *c, const struct policy_rule *r)
 	 * connection, and user space has to unmark the entry. Nobody is cut if user space is gone.
 	 */
 	steps_goto(c, to, (struct chain_match){IS_SYN_ACK, .connection_bit = CHAIN_BIT_SET},
-		CHAIN_ASK_SYN_OPEN);
+		CHAIN_ASK_SERVER_OPEN);
 	/* Bad flags among them; a SYN-ACK that answers an older SYN, which must reach the client
 	 * (RFC 9293, 3.5.1). The kernel translates no other, so they must go nowhere. */
 	struct chain_match strays = {.states = CHAIN_INVALID};

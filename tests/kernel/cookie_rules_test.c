@@ -216,10 +216,11 @@ static void test_own_syn(void **state)
 	(void)state;
 	forge_segment(MARK, CLIENT(5000), SERVER, TCP_SYN, 1000, 0);
 	serve(&g, seen);
-	assert_int_equal(seen[LANE_HANDSHAKES].packets, 1);
-	assert_int_equal(seen[LANE_HANDSHAKES].last.hook, HOOK_OUTPUT);
-	assert_false(seen[LANE_HANDSHAKES].last.hint);
-	assert_int_equal(seen[LANE_HANDSHAKES].flags, TCP_SYN | TCP_ACK);
+	assert_int_equal(seen[LANE_HANDSHAKES].packets, 0);
+	assert_int_equal(seen[LANE_ANSWERS].packets, 1);
+	assert_int_equal(seen[LANE_ANSWERS].last.hook, HOOK_OUTPUT);
+	assert_false(seen[LANE_ANSWERS].last.hint);
+	assert_int_equal(seen[LANE_ANSWERS].flags, TCP_SYN | TCP_ACK);
 	close_gate(&g);
 }
 
@@ -353,13 +354,13 @@ static void test_what_is_not_translated(void **state)
 	uint16_t client_port = netns_local_port(client);
 	netns_enter(g.server);
 	serve(&g, seen);
-	unsigned asked = seen[LANE_HANDSHAKES].packets;
+	unsigned asked = seen[LANE_ANSWERS].packets;
 	uint32_t client_far = seen[LANE_HANDSHAKES].isn[0] + FAR;
-	uint32_t server_far = seen[LANE_HANDSHAKES].isn[1] + FAR;
+	uint32_t server_far = seen[LANE_ANSWERS].isn[1] + FAR;
 	assert_false(
 		forge_segment(0, SERVER, CLIENT(client_port), TCP_ACK, server_far, client_far));
 	serve(&g, seen);
-	assert_int_equal(seen[LANE_HANDSHAKES].packets, asked);
+	assert_int_equal(seen[LANE_ANSWERS].packets, asked);
 	assert_int_equal(ruleset_counts(g.ruleset, &counts), 0);
 	assert_int_equal(counts.drops[REASON_out_of_window], 1);
 

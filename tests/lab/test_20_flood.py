@@ -131,6 +131,28 @@ def test_honest_clients_connect_under_a_small_flood(lab, gate, web, family, work
     assert half_open(lab.server) == 0
 
 
+def sent_again(namespace):
+    """SYN-ACKs, and SYNs of its own, that a kernel has sent more than once."""
+    return int(namespace.run("nstat", "-saz", "TcpExtTCPSynRetrans").stdout.split()[-2])
+
+
+def test_servers_answers_are_not_lost_among_syns(lab, gate, web, family):
+    """The queue of the SYNs overflows all the time; what servers say to handshakes does not wait there."""
+    gate.start({"netfilter": {"queue_length": 64},
+                # A rule by source: the kernel can't drop its SYNs by itself.
+                "rule web": {"port": 80, "syncookies": "always", "from": "0.0.0.0/0, ::/0"}})
+    accepted = learn(lab, gate, family)
+    flood = Flood(lab, family, rate=30_000)
+    before = sent_again(lab.server)
+    honest = dial(lab, family, 400, rate=200)
+    flood.stop()
+    assert (honest["connections"], honest["errors"]) == (400, {})
+    assert cookies(gate)["logged"] == 0
+    assert cookies(gate)["accepted"] >= accepted + 400
+    assert gate.queue_losses() > 1000, "no queue has overflown"
+    assert sent_again(lab.server) == before
+
+
 @pytest.mark.smoke
 @forwarded
 def test_what_comes_back_is_a_syn_ack_to_others_too(lab, gate, web):

@@ -281,13 +281,13 @@ static const struct scenario scenarios[] = {
 		{"2: 'metrics_allow' in [daemon] is not in this version; leave it out"}},
 
 	/* What values say together. */
-	{"the last queue", {"[daemon]\nworkers = 2\n[netfilter]\nqueue = 65528\n"}, {NULL}},
-	{"no room for queues", {"[daemon]\nworkers = 2\n[netfilter]\nqueue = 65529\n"},
-		{"4: [netfilter] queue = 65529 leaves no room for 4 queues for each of 2 "
-		 "workers; give at most 65528"}},
-	{"no room for as many workers as there may be", {"[netfilter]\nqueue = 65505\n"},
-		{"2: [netfilter] queue = 65505 leaves no room for 4 queues for each of 8 "
-		 "workers; give at most 65504"}},
+	{"the last queue", {"[daemon]\nworkers = 2\n[netfilter]\nqueue = 65526\n"}, {NULL}},
+	{"no room for queues", {"[daemon]\nworkers = 2\n[netfilter]\nqueue = 65527\n"},
+		{"4: [netfilter] queue = 65527 leaves no room for 5 queues for each of 2 "
+		 "workers; give at most 65526"}},
+	{"no room for as many workers as there may be", {"[netfilter]\nqueue = 65497\n"},
+		{"2: [netfilter] queue = 65497 leaves no room for 5 queues for each of 8 "
+		 "workers; give at most 65496"}},
 	{"cookies that end before they start", {"[rule a]\nsyncookies_end = 75%\n"},
 		{"2: [rule a] syncookies_end = 75% is not below syncookies_start = 75%; give a "
 		 "lower syncookies_end or a higher syncookies_start"}},

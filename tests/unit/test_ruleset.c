@@ -20,7 +20,7 @@
 	}
 
 enum {
-	LINES = 14,
+	LINES = 15,
 	RULES = 3,
 	MARK = 0x40000000
 };
@@ -98,7 +98,15 @@ static const struct scenario scenarios[] = {
 				/* a standing connection is asked about, but never cut */
 				"ct mark & 0x40000000 == 0x40000000 tcp flags & (fin | syn | rst | "
 				"ack) == "
-				"syn | ack goto ask_syn_open\n",
+				"syn | ack goto ask_server_open\n",
+				/* what a server says is not behind a flood of SYNs */
+				"chain ask_server {\n"
+				"\t\tmeta mark set meta mark & 0xbfffffff\n"
+				"\t\tct mark & 0x40000000 == 0x40000000 tcp flags & (syn) == syn "
+				"meta mark set meta mark | 0x40000000\n"
+				"\t\ttcp flags & (syn) == 0x0 oifname != \"lo\" "
+				"meta mark set meta mark | 0x40000000\n"
+				"\t\tqueue num 5204\n",
 				"tcp flags & (fin | rst) == fin | rst counter drop comment "
 				"\"ackgate:drop:bad_flags:0\"",
 				"ct state new counter drop comment \"ackgate:drop:no_flow:0\"",
@@ -429,8 +437,8 @@ static void plans_that_make_no_sense_are_refused(void **state)
 	const struct ruleset_plan plans[] = {
 		{.policy = &none, .queue = 1, .workers = 1, .mark = 3},
 		{.policy = &none, .queue = 1, .workers = 0, .mark = 1},
-		{.policy = &none, .queue = 65533, .workers = 1, .mark = 1}, /* four each */
-		{.policy = &none, .queue = 65529, .workers = 2, .mark = 1},
+		{.policy = &none, .queue = 65532, .workers = 1, .mark = 1}, /* five each */
+		{.policy = &none, .queue = 65527, .workers = 2, .mark = 1},
 		{.policy = &quoting, .queue = 1, .workers = 1, .mark = 1},
 	};
 	FILE *nowhere = fopen("/dev/null", "w");
@@ -439,7 +447,7 @@ static void plans_that_make_no_sense_are_refused(void **state)
 	assert_non_null(nowhere);
 	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++)
 		assert_int_equal(ruleset_print(RULESET_NFTABLES, &plans[i], nowhere), -1);
-	const struct ruleset_plan last = {.policy = &none, .queue = 65528, .workers = 2, .mark = 1};
+	const struct ruleset_plan last = {.policy = &none, .queue = 65526, .workers = 2, .mark = 1};
 	assert_int_equal(ruleset_print(RULESET_NFTABLES, &last, nowhere), 0);
 	fclose(nowhere);
 }
