@@ -104,6 +104,18 @@ bool policy_serves(const struct policy_rule *r, const struct addr *server, uint1
 	return port_listed(port, r->port, r->port_count) && addr_listed(server, r->to, r->to_count);
 }
 
+/* Whether a rule about what is delivered here serves a server that may be on another host, too. One
+ * that listens at the very address does not: it is our own. */
+static bool may_be_elsewhere(const struct policy_rule *r, const struct addr *server)
+{
+	if (!r->local)
+		return false;
+	for (size_t i = 0; i < r->listen_count; i++)
+		if (addr_equal(&r->listen[i].addr, server))
+			return false;
+	return true;
+}
+
 const struct policy_rule *policy_judging_all(
 	const struct policy *p, const struct addr *server, uint16_t port)
 {
@@ -111,7 +123,9 @@ const struct policy_rule *policy_judging_all(
 		const struct policy_rule *r = &p->rules[i];
 
 		if (policy_serves(r, server, port))
-			return r->from_count || r->interface_count || r->local ? NULL : r;
+			return r->from_count || r->interface_count || may_be_elsewhere(r, server)
+				       ? NULL
+				       : r;
 	}
 	return NULL;
 }

@@ -228,6 +228,13 @@ static void one_rule_may_judge_all(void **state)
 	static const struct policy_rule local[] = {
 		{.name = "here", .mode = MODE_GATE, .local = true}, {.name = "rest"}};
 	static const struct policy here = {.rules = local, .rule_count = 2};
+	static const struct endpoint places[] = {{V4(0, 0, 0, 0), 80}, {V4(192, 0, 2, 1), 80}};
+	static const struct policy_rule listener[] = {{.name = "listener",
+		.mode = MODE_SPLICE,
+		.local = true,
+		.listen = places,
+		.listen_count = 2}};
+	static const struct policy listening = {.rules = listener, .rule_count = 1};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -238,6 +245,9 @@ static void one_rule_may_judge_all(void **state)
 	}
 	assert_null(policy_judging_all(&by_interface, &rows[0].server, 22));
 	assert_null(policy_judging_all(&here, &rows[0].server, 80));
+	/* What listens at the very address is nowhere else. */
+	assert_ptr_equal(policy_judging_all(&listening, &rows[0].server, 80), &listener[0]);
+	assert_null(policy_judging_all(&listening, &rows[2].server, 80));
 }
 
 static void a_policy_without_rules_matches_nothing(void **state)

@@ -264,6 +264,7 @@ static void what_lasts_keeps_them_apart_too(void **state)
 		"\tchain passing_blocked {\n"
 		"\t\ttcp dport { 1-1023 } counter drop comment \"ackgate:drop:blocked:2\"\n\t}\n",
 		"\tchain invalid_clients {\n"
+		"\t\tiifname \"lo\" return\n"
 		"\t\ttcp flags & (syn | rst) == 0x0 ip daddr . tcp dport { 192.0.2.1 . 8080, "
 		"192.0.2.2 . 8081 } counter drop comment \"ackgate:drop:out_of_window:0\"\n",
 		"\tchain invalid_either {\n"
