@@ -319,6 +319,7 @@ static bool open_all(struct daemon *d, char *why, size_t why_size)
 		if (!d->ruleset)
 			return false;
 	}
+	splicing_raise_limit();
 	d->conntrack = conntrack_open(d->config->netfilter.mark, why, why_size);
 	if (!d->conntrack || !open_shared(d, why, why_size) || !cookies_open(d, why, why_size) ||
 		!interception_open(d, why, why_size) || !open_workers(d, why, why_size))

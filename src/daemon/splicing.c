@@ -145,22 +145,23 @@ static uint64_t connections_of(const struct config *c)
 	return sum;
 }
 
-/* As many as the system lets us have; said if max_connections asks for more. */
-static void raise_limit(const struct config *c)
+void splicing_raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= FDS_WANTED)
+		return;
+	limit.rlim_cur = limit.rlim_max < FDS_WANTED ? limit.rlim_max : FDS_WANTED;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Said if max_connections asks for more than there are. */
+static void check_limit(const struct config *c)
 {
 	const uint64_t wanted = connections_of(c) * FDS_OF_CONNECTION + FDS_OF_OURS;
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return;
-	if (limit.rlim_cur < FDS_WANTED) {
-		const struct rlimit higher = {
-			limit.rlim_max < FDS_WANTED ? limit.rlim_max : FDS_WANTED, limit.rlim_max};
-
-		if (setrlimit(RLIMIT_NOFILE, &higher) == 0)
-			limit = higher;
-	}
-	if (wanted > limit.rlim_cur)
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && wanted > limit.rlim_cur)
 		log_warning("max_connections asks for %" PRIu64
 			    " file descriptors, and %ju may be open: some clients will wait; "
 			    "raise LimitNOFILE",
@@ -224,7 +225,7 @@ bool splicing_prepare(struct daemon *d, const struct config *c, char *why, size_
 		return true;
 	}
 	if (is_asked_for(c))
-		raise_limit(c);
+		check_limit(c);
 	if (!d->splice && !open_splice(d, why, why_size))
 		return false;
 	d->splice_next = splice_prepare(d->splice, c, why, why_size);

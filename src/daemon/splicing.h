@@ -14,6 +14,9 @@ struct daemon;
  * them. */
 void splicing_inherit(struct daemon *d);
 
+/* As many descriptors as the system lets us have. Before the queues are opened, which go by it. */
+void splicing_raise_limit(void);
+
 /* What of a configuration can fail: places that can't be listened at. Nothing changes yet; one of
  * the two below has to follow. False with a sentence in `why`. */
 bool splicing_prepare(struct daemon *d, const struct config *c, char *why, size_t why_size);

@@ -434,6 +434,7 @@ static bool open_queue(struct worker *w, const struct worker_setup *s, enum engi
 		.copy_range = COPY_RANGE,
 		.mark = s->config->netfilter.mark,
 		.lane = lane,
+		.closes_first = lane == LANE_ADMITTED,
 	};
 
 	w->queue[lane] = queue_open(&o, why, why_size);

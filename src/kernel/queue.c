@@ -17,6 +17,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <libnetfilter_queue/libnetfilter_queue.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -24,7 +25,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum {
 	BATCH = QUEUE_BATCH, /* packets a round */
@@ -34,6 +37,10 @@ enum {
 	LENGTH_MAX = 32768, /* the kernel's hash of waiting packets ends here */
 	/* What a waiting packet may cost in the socket besides its bytes. */
 	SOCKET_OVERHEAD = 2048,
+	/* Of queues that close first. The kernel's table of descriptors, 8 bytes each, has to reach
+	 * so far. */
+	HIGH_FD = 1 << 16,
+	HIGH_FDS = 256,
 };
 
 /* What a message says besides the packet itself. */
@@ -128,6 +135,32 @@ static int bind_queue(const struct queue *q)
 	return bind_error(q->nl);
 }
 
+/*
+ * A process that dies closes its descriptors from the highest number down: Linux does since 4.4,
+ * and promises nothing. An RST that one of its sockets sends then is sent once: it would wait in a
+ * queue that is still bound, to be dropped with it, and passes by "bypass" where nobody holds the
+ * queue.
+ */
+static void move_up(struct queue *q)
+{
+	struct rlimit limit;
+	struct mnl_socket *nl;
+	int fd, least = HIGH_FD;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < HIGH_FD + HIGH_FDS)
+		least = (int)limit.rlim_cur - HIGH_FDS;
+	fd = fcntl(mnl_socket_get_fd(q->nl), F_DUPFD_CLOEXEC, least);
+	if (fd == -1)
+		return;
+	nl = mnl_socket_fdopen(fd);
+	if (nl == NULL) {
+		close(fd);
+		return;
+	}
+	mnl_socket_close(q->nl);
+	q->nl = nl;
+}
+
 static int open_socket(struct queue *q)
 {
 	size_t waiting = (size_t)q->options.length * (q->options.copy_range + SOCKET_OVERHEAD);
@@ -142,6 +175,8 @@ static int open_socket(struct queue *q)
 	(void)mnl_socket_setsockopt(q->nl, NETLINK_NO_ENOBUFS, &on, sizeof(on));
 	(void)setsockopt(
 		mnl_socket_get_fd(q->nl), SOL_SOCKET, SO_SNDBUFFORCE, &sndbuf, sizeof(sndbuf));
+	if (q->options.closes_first)
+		move_up(q);
 	return 0;
 }
 

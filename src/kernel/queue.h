@@ -21,6 +21,7 @@ struct queue_options {
 	uint32_t copy_range;   /* bytes of each packet to copy; 0: all */
 	uint32_t mark;         /* our bit */
 	enum engine_lane lane; /* what its packets are */
+	bool closes_first;     /* when the process dies: before its connections */
 };
 
 /* What a batch is asked of, with the caller's argument. */

@@ -88,6 +88,38 @@ def test_restarts_under_load(proxy, nginx, mode, family):
     assert load.finish() > 100
 
 
+def test_a_crash_loses_no_one_who_waits(proxy, nginx, mode, family):
+    """Who has come while no daemon was there is served by the next one."""
+    store = proxy.lab.closing(FdStore(proxy.gate))
+    proxy.gate.write(sections(family, mode))
+    store.start()
+    proxy.note()
+    proxy.gate.kill()
+    with proxy.dial(family, PORT) as client:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        store.start()
+        assert b"200 OK" in hear(client, 100)
+
+
+@pytest.mark.smoke
+def test_a_crash_is_heard_by_all_whom_it_cuts(proxy, mode, family):
+    """One is served, one is accepted, the others are in the backlog. The RSTs are sent once, by a daemon that does not judge
+    them any more."""
+    service = proxy.lab.closing(Service(proxy.lab.server, SERVER[family]))
+    proxy.gate.start({**sections(family, mode, max_connections=1),
+                      "backend service": {"servers": at(SERVER, family, SERVICE_PORT), "check": "off"}})
+    clients = [proxy.dial(family, PORT) for _ in range(5)]
+    with service.accept() as server:
+        for client in clients:
+            client.sendall(b"hello")
+        assert hear(server, 5) == b"hello"
+        proxy.gate.kill()
+        assert ending(server) == "FIN"
+        assert [ending(client) for client in clients] == ["FIN"] + ["RST"] * 4
+    for client in clients:
+        client.close()
+
+
 def test_a_rule_that_is_gone_takes_its_socket_out_of_the_store(proxy, nginx, mode, family):
     """Or nobody would ever answer those who connect to it."""
     store = proxy.lab.closing(FdStore(proxy.gate))
