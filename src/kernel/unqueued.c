@@ -140,6 +140,7 @@ static void write_input(FILE *to, const struct unqueued_plan *p, int priority)
 	} else {
 		fprintf(to,
 			"\t\t" NO_OPEN "ct mark & 0x%08x != 0 return\n"
+			"\t\tmeta l4proto != tcp return\n"
 			"\t\tct direction reply return\n"
 			"\t\tiif \"lo\" return\n",
 			p->mark);
@@ -165,6 +166,7 @@ static void write_output(FILE *to, int priority)
 {
 	write_head(to, "output", priority);
 	fputs("\t\t" NO_OPEN "return\n"
+	      "\t\tmeta l4proto != tcp return\n"
 	      "\t\tct direction original return\n"
 	      "\t\toif \"lo\" return\n"
 	      "\t\tip saddr . tcp sport vmap @servers4\n"

@@ -96,10 +96,12 @@ static void the_table_of_listeners(void **state)
 		"\t\ttcp flags & (fin | syn | rst | ack) == syn ct state new goto tell\n\t}\n",
 		"hook input priority 49; policy accept;\n"
 		"\t\ttcp flags & (syn | rst) == 0 ct mark & 0x20000000 != 0 return\n"
+		"\t\tmeta l4proto != tcp return\n"
 		"\t\tct direction reply return\n"
 		"\t\tiif \"lo\" return\n",
 		"hook output priority 49; policy accept;\n"
 		"\t\ttcp flags & (syn | rst) == 0 return\n"
+		"\t\tmeta l4proto != tcp return\n"
 		"\t\tct direction original return\n"
 		"\t\toif \"lo\" return\n"
 		"\t\tip saddr . tcp sport vmap @servers4\n",
