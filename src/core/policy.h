@@ -158,7 +158,8 @@ bool policy_serves(const struct policy_rule *r, const struct addr *server, uint1
 
 /*
  * The rule that judges all that arrives for a server, whoever sends it, by whichever interface
- * but lo it comes, and wherever it is seen; a rule that listens at the very address does. NULL if there is none, or if it depends on those.
+ * but lo it comes, and wherever it is seen; a rule that listens at the very address does. NULL if
+ * there is none, or if it depends on those.
  */
 const struct policy_rule *policy_judging_all(
 	const struct policy *p, const struct addr *server, uint16_t port);
