@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -28,12 +29,22 @@ static enum next end_by_client(struct session *s, int error)
 	return GONE;
 }
 
+/* SIOCINQ counts nothing of what a SYN has brought (Fast Open) until the client's ACK. */
+static bool has_syn_data(int fd)
+{
+	struct pollfd client = {.fd = fd, .events = POLLIN | POLLRDHUP};
+
+	return poll(&client, 1, 0) == 1 && client.revents == POLLIN;
+}
+
 /* Not by recv, which would take an error that nobody has seen yet. */
 static bool has_data(const struct session *s)
 {
+	const int fd = s->ends[SPLICE_CLIENT].fd;
 	int bytes = 0;
 
-	return ioctl(s->ends[SPLICE_CLIENT].fd, SIOCINQ, &bytes) == 0 && bytes > 0;
+	return (ioctl(fd, SIOCINQ, &bytes) == 0 && bytes > 0) ||
+	       (s->route->fast_open && has_syn_data(fd));
 }
 
 /* What has broken the client's end; 0: nothing, or only after its FIN (EPIPE), and what it had sent
@@ -55,8 +66,9 @@ static bool has_ended(const struct session *s)
 	struct tcp_info info = {0};
 	socklen_t len = sizeof(info);
 
+	/* With Fast Open it may be here before its ACK. */
 	return getsockopt(s->ends[SPLICE_CLIENT].fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
-	       info.tcpi_state != TCP_ESTABLISHED;
+	       info.tcpi_state != TCP_ESTABLISHED && info.tcpi_state != TCP_SYN_RECV;
 }
 
 /* What the client has sent so far, at most `size` bytes, which stay where they are; -1: nothing

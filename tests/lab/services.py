@@ -14,6 +14,7 @@ import time
 from topology import eventually, literal
 
 IPV6_FREEBIND = 78
+TCP_FASTOPEN_CONNECT = 30
 
 NGINX_CONF = """\
 daemon off;
@@ -173,8 +174,9 @@ class Echo:
             one.close()
 
 
-def connect(namespace, address, port, timeout=5, source=None):
-    """A kernel's own client socket in that namespace; raises what connect() raises."""
+def connect(namespace, address, port, timeout=5, source=None, fast_open=False):
+    """A kernel's own client socket in that namespace; raises what connect() raises. fast_open: with the server's cookie it only
+    connects when the first bytes are sent, and its SYN has them; without one it asks for it."""
     with namespace.entered():
         client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     client.settimeout(timeout)
@@ -184,6 +186,8 @@ def connect(namespace, address, port, timeout=5, source=None):
                 # It may be of a network that is local as a whole, and on no interface.
                 client.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
             client.bind((source, 0))
+        if fast_open:
+            client.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
         client.connect((address, port))
     except BaseException:
         client.close()
