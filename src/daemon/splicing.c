@@ -55,7 +55,7 @@ static void describe(char *out, size_t size, const struct splice_record *r, cons
 			     : "as asked",
 		splice_end_words(r->end), why ? ": " : "", why ? strerrordesc_np(r->error) : "",
 		splice_side_word(r->by), splice_phase_word(r->phase),
-		time_text(handshake, r->handshake_us),
+		r->handshake_us ? time_text(handshake, r->handshake_us) : "-",
 		r->connect_us ? time_text(connect, r->connect_us) : "-",
 		time_text(total, r->total_us), r->bytes_in, r->bytes_out,
 		r->retries ? ", after retries" : "",

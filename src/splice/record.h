@@ -65,7 +65,7 @@ struct splice_record {
 	enum splice_side by;
 	enum splice_phase phase;
 	int error;             /* errno of what failed; 0 */
-	uint64_t handshake_us; /* from our SYN-ACK to the client's ACK */
+	uint64_t handshake_us; /* from our SYN-ACK to the client's ACK; 0: not measured */
 	uint64_t connect_us;   /* until the server's handshake was done; 0: never */
 	uint64_t total_us;
 	uint64_t bytes_in;  /* from the client */

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from splicing import MODES, SERVICE_PORT, Service, at, hear, rule
+from splicing import MODES, SERVICE_PORT, Service, at, await_ending, hear, rule
 from topology import CLIENT, FAMILIES, GATE, SERVER, eventually
 
 PORT = 7000
@@ -121,6 +121,8 @@ def test_from_syn_to_syn(proxy, mode, family):
             with service.accept() as server:
                 exchange(client, server)
                 assert (was_fast(client), was_fast(server)) == (True, fast)
+    # Nobody has measured a handshake that was not done.
+    assert await_ending(proxy.gate, 2)["handshake"] == "-"
 
 
 def test_a_proxy_header_of_which_the_syn_has_a_part(proxy, mode, family):
