@@ -283,7 +283,7 @@ static bool is_reset(
 	return !gentle[end] && (side != by || s->phase < SPLICE_OPEN);
 }
 
-/* Leaves the peer where it is: it hears nothing, as if the path were broken. */
+/* Leaves the peer where it is: it hears nothing until it sends something more. */
 static void fall_silent(int fd)
 {
 	(void)sockopt_set(fd, IPPROTO_TCP, TCP_REPAIR, 1);

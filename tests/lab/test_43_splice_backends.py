@@ -185,6 +185,39 @@ def test_all_down(proxy, mode, family, answers, over_limit):
     assert asked(proxy, family) == ["back"]
 
 
+@pytest.mark.parametrize("over_limit", ["reject", "drop"])
+@pytest.mark.parametrize("awaited", ["data", "place"])
+def test_all_down_while_a_client_waits(proxy, mode, family, awaited, over_limit):
+    """It was accepted while one was up: reset, or with `drop` told nothing, by the same words in the log."""
+    proxy.start(sections(family, mode, options={SERVICE_PORT: " max_connections 1"}, over_limit=over_limit,
+                         backend={"check": "tcp", "check_interval": "200ms", "fall": 1, "rise": 1},
+                         wait_for_data="yes" if awaited == "data" else "no"))
+    service = proxy.lab.closing(Service(proxy.lab.server, SERVER[family]))
+    assert eventually(lambda: states(proxy) == {name(family, SERVICE_PORT): "up"})
+    # The gate hears of it once a second.
+    time.sleep(1.3)
+    with proxy.dial(family, PORT) as first, proxy.dial(family, PORT) as client:
+        first.sendall(b"hold")
+        server = next(one for one in iter(service.accept, None) if hear(one, 4) == b"hold")
+        assert eventually(lambda: proxy.open() == 2)
+        service.close()
+        assert eventually(lambda: states(proxy) == {name(family, SERVICE_PORT): "down"})
+        if awaited == "data":
+            client.sendall(b"who?")
+        dump(server)
+        if over_limit == "reject":
+            assert ending(client) == "RST"
+        else:
+            with pytest.raises(TimeoutError):
+                ending(client, 1)
+            # Then the host's own answer to what belongs to nobody.
+            client.sendall(b"more")
+            assert ending(client) == "RST"
+    told = next(one for one in endings(proxy.gate) if one["how"] != "reset")
+    assert (told["how"], told["by"]) == ("no server of the backend is up", "server")
+    assert told["phase"] == {"data": "data", "place": "wait"}[awaited]
+
+
 def test_turns_by_weight(proxy, mode, family, answers):
     for port in (FIRST, SECOND, THIRD):
         answers(port)
