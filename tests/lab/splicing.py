@@ -331,6 +331,34 @@ class Crossing(Proxy):
         return client, self.services[family].accept()
 
 
+class Journal:
+    """What a daemon with `log = journal` tells systemd's, which is not here: the daemon sees a /run of its own with this socket."""
+
+    def __init__(self, gate):
+        self._path = os.path.join(gate.directory, "journal.sock")
+        gate.namespace.sysctl("net.unix.max_dgram_qlen", 1000)
+        with gate.namespace.entered():
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self._path)
+        os.chmod(self._path, 0o666)
+        gate.under[:0] = ["sh", "-ec", """
+            mount -t tmpfs -o mode=755 none /run
+            mkdir -p /run/systemd/journal
+            ln -s "$0" /run/systemd/journal/socket
+            exec "$@" """, self._path]
+
+    def await_entry(self, field, timeout=5):
+        """The next one with that field, as a dictionary."""
+        self._socket.settimeout(timeout)
+        while True:
+            entry = dict(line.split("=", 1) for line in self._socket.recv(65536).decode().splitlines())
+            if field in entry:
+                return entry
+
+    def close(self):
+        self._socket.close()
+
+
 ENDING = re.compile(
     r"spliced (?P<client>\S+), rule (?P<rule>[^,]+), server (?P<server>[^,]*?): (?P<how>[^,]*?) by (?P<by>client|server|gate), "
     r"(?P<phase>[a-z-]+); handshake (?P<handshake>[^,]+), connect (?P<connect>[^,]+), total (?P<total>[^,]+), "

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from services import Downloads, Nginx
-from splicing import (MODES, SERVICE_PORT, Service, Task, at, await_ending, drain, dump, ending, hear, pour, rule)
+from splicing import (MODES, SERVICE_PORT, Journal, Service, Task, at, await_ending, drain, dump, ending, hear, pour, rule)
 from ssh import PORT as SSH_PORT
 from ssh import Sshd
 from topology import CLIENT, FAMILIES, GATE, SERVER, eventually
@@ -137,6 +137,30 @@ def test_the_line_at_the_end(proxy, mode, family):
             assert re.fullmatch(r"\d+\.\d+ (ms|s)", told[time_]), told
         for one in ends.values():
             one.close()
+
+
+def test_the_journal_has_the_end_in_fields(proxy, mode, family):
+    lab = proxy.lab
+    service = lab.closing(Service(lab.server, SERVER[family]))
+    journal = lab.closing(Journal(proxy.gate))
+    servers = [at(SERVER, family, port) for port in (SERVICE_PORT + 1, SERVICE_PORT)]
+    proxy.start({"daemon": {"log": "journal", "log_level": "info"}, "rule web": rule(at(GATE, family, PORT), mode=mode),
+                 "backend service": {"servers": ", ".join(servers), "check": "off", "retries": 1}})
+    with proxy.dial(family, PORT) as client, service.accept() as server:
+        name = client.getsockname()
+        play("c5 s7", {"c": client, "s": server})
+        time.sleep(0.3)
+        play("sF cF", {"c": client, "s": server})
+    entry = journal.await_entry("ACKGATE_END")
+    times = {key: int(entry.pop(key)) for key in ("ACKGATE_HANDSHAKE_US", "ACKGATE_CONNECT_US", "ACKGATE_TOTAL_US")}
+    assert 0 < times["ACKGATE_HANDSHAKE_US"] < 5_000_000 and 0 < times["ACKGATE_CONNECT_US"] < times["ACKGATE_TOTAL_US"]
+    assert 300_000 <= times["ACKGATE_TOTAL_US"] < 5_000_000
+    where = f"[{name[0]}]:{name[1]}" if family == 6 else f"{name[0]}:{name[1]}"
+    assert entry.pop("MESSAGE").startswith(f"spliced {where}, rule web, server service/{servers[1]}: closed by server, half-closed")
+    assert entry == {
+        "PRIORITY": "6", "SYSLOG_IDENTIFIER": "ackgated", "ACKGATE_CLIENT": where, "ACKGATE_RULE": "web",
+        "ACKGATE_BACKEND": "service", "ACKGATE_SERVER": servers[1], "ACKGATE_END": "closed", "ACKGATE_BY": "server",
+        "ACKGATE_PHASE": "half-closed", "ACKGATE_BYTES_IN": "5", "ACKGATE_BYTES_OUT": "7", "ACKGATE_RETRIES": "1"}
 
 
 def test_total_timeout(proxy, mode, family):
