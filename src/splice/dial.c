@@ -97,8 +97,7 @@ static int give_up(int fd, enum dial_fault why, enum dial_fault *fault)
 	return -1;
 }
 
-/* From one source address, or whichever the host chooses (NULL). */
-static int try_from(
+static int connect_from(
 	const struct dial *d, const struct addr *source, bool *connected, enum dial_fault *fault)
 {
 	const bool inet = d->to->ss_family != AF_UNIX,
@@ -120,6 +119,28 @@ static int try_from(
 	if (!*connected && errno != EINPROGRESS)
 		return give_up(fd, fault_of(errno), fault);
 	*fault = DIAL_NONE;
+	return fd;
+}
+
+/* From one source address; NULL: the client's, or whichever the host chooses. */
+static int try_from(
+	const struct dial *d, const struct addr *source, bool *connected, enum dial_fault *fault)
+{
+	static const struct addr any;
+	const struct addr *from = source                                  ? source
+				  : d->route->set.source == SOURCE_CLIENT ? &d->client->addr
+									  : &any;
+	struct endpoint server;
+	const bool inet = sockaddr_endpoint(d->to, &server);
+	int fd;
+
+	if (inet && exhausted_has(d->exhausted, from, &server, d->now_us)) {
+		errno = EADDRNOTAVAIL;
+		return give_up(-1, DIAL_NO_PORT, fault);
+	}
+	fd = connect_from(d, source, connected, fault);
+	if (inet && *fault == DIAL_NO_PORT && errno == EADDRNOTAVAIL)
+		exhausted_add(d->exhausted, from, &server, d->now_us);
 	return fd;
 }
 

@@ -3,6 +3,7 @@
 #ifndef ACKGATE_SPLICE_DIAL_H
 #define ACKGATE_SPLICE_DIAL_H
 
+#include "splice/exhausted.h"
 #include "splice/route.h"
 
 #include <sys/socket.h>
@@ -15,6 +16,8 @@ struct dial {
 	const struct endpoint *avoid;  /* the client's own connection is from `client` to here */
 	unsigned turn;                 /* which of the rule's source addresses is the first */
 	bool has_data; /* the client's first bytes are here: the handshake may carry them */
+	struct exhausted *exhausted; /* not tried; what is found to be so is added */
+	uint64_t now_us;
 };
 
 enum dial_fault {

@@ -13,6 +13,7 @@ src_splice_libacksplice_a_SOURCES += \
 	src/splice/change.c src/splice/splice_state.h \
 	src/splice/dial.c src/splice/dial.h \
 	src/splice/direction.c src/splice/direction.h \
+	src/splice/exhausted.c src/splice/exhausted.h \
 	src/splice/listener.c src/splice/listener.h \
 	src/splice/loop.c src/splice/loop.h \
 	src/splice/opening.c \

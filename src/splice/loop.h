@@ -7,6 +7,7 @@
 #ifndef ACKGATE_SPLICE_LOOP_H
 #define ACKGATE_SPLICE_LOOP_H
 
+#include "splice/exhausted.h"
 #include "splice/record.h"
 #include "splice/reserve.h"
 #include "splice/watch.h"
@@ -37,6 +38,7 @@ struct loop {
 	void *arg;
 	struct event_base *base;
 	struct reserve reserve;
+	struct exhausted exhausted;
 	struct watch watch; /* the sessions' sockets */
 	uint64_t now_us;    /* monotonic, when the event that is being handled came */
 

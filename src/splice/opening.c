@@ -304,6 +304,8 @@ static enum next connect_once(struct session *s)
 		.avoid = s->route->set.source == SOURCE_CLIENT ? where_it_asked(s) : NULL,
 		.turn = (unsigned)s->loop->total,
 		.has_data = has_data(s),
+		.exhausted = &s->loop->exhausted,
+		.now_us = s->loop->now_us,
 	};
 	s->ends[SPLICE_SERVER].fd = dial_begin(&dial, &done, &fault);
 	if (fault != DIAL_NONE)

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Local ports towards a backend: how many connections one source address lasts for, and what is said when it does not."""
 
+import select
+import time
+
 import pytest
 
 import floods
 from services import Nginx
-from splicing import LONG, MODES, SERVICE_PORT, Service, at, rule
+from splicing import LONG, MODES, SERVICE_PORT, Service, at, dump, ending, rule
 from topology import FAMILIES, GATE, SERVER, eventually
 
 PORT = 7000
@@ -82,3 +85,46 @@ def test_sources_are_taken_in_turn(proxy, mode, family):
         with proxy.dial(family, PORT), service.accept() as server:
             seen.add(server.getpeername()[0])
     assert seen == set(SOURCES[family])
+
+
+def test_a_full_range_is_not_searched_for_each_connection(proxy, mode, family):
+    """For 100 ms after a search in vain nobody looks again: not even a port that has become free is found."""
+    lab = proxy.lab
+    lab.gate.sysctl("net.ipv4.ip_local_port_range", "32768 32775")
+    service = lab.closing(Service(lab.server, SERVER[family]))
+    proxy.start(sections(family, mode, 1))
+
+    def come():
+        """Both ends of a new connection, or None if it is turned away."""
+        try:
+            client = proxy.dial(family, PORT)
+        except ConnectionResetError:
+            return None
+        if service.listener in select.select([client, service.listener], [], [], 5)[0]:
+            return client, service.accept()
+        with client:
+            assert ending(client) == "RST"
+        return None
+
+    def leave(client, server):
+        dump(server)
+        assert ending(client) == "RST"
+        client.close()
+
+    held = [come() for _ in range(8)]
+    # What took longer on a busy machine says nothing.
+    for _ in range(20):
+        began = time.monotonic()
+        assert come() is None
+        leave(*held.pop())
+        outcome = come()
+        if time.monotonic() - began < 0.09:
+            break
+        time.sleep(0.1)
+        held.append(outcome or come())
+    assert outcome is None
+    assert "no local port is left towards the server" in proxy.gate.log()
+    time.sleep(0.1)
+    held.append(come())
+    for pair in held:
+        leave(*pair)

@@ -4,6 +4,7 @@ splice_tests = \
 	tests/unit/test_backend \
 	tests/unit/test_backend_threads \
 	tests/unit/test_balance \
+	tests/unit/test_dial \
 	tests/unit/test_direction \
 	tests/unit/test_checks \
 	tests/unit/test_proxy_protocol \
@@ -27,6 +28,10 @@ tests_unit_test_backend_threads_LDADD = $(splice_test_ldadd)
 tests_unit_test_balance_SOURCES = tests/unit/test_balance.c
 tests_unit_test_balance_CFLAGS = $(splice_test_cflags)
 tests_unit_test_balance_LDADD = $(splice_test_ldadd)
+
+tests_unit_test_dial_SOURCES = tests/unit/test_dial.c
+tests_unit_test_dial_CFLAGS = $(splice_test_cflags)
+tests_unit_test_dial_LDADD = $(splice_test_ldadd)
 
 tests_unit_test_direction_SOURCES = tests/unit/test_direction.c
 tests_unit_test_direction_CFLAGS = $(splice_test_cflags)
