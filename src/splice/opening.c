@@ -217,7 +217,7 @@ static enum next failed(struct session *s, enum dial_fault fault, int error)
 	if (fault == DIAL_NO_FDS) {
 		listener_pause_all(s->loop);
 		give_back(s);
-		session_wait(s);
+		session_wait(s, SPLICE_END_no_fds);
 		return LATER;
 	}
 	if (s->server && fault == DIAL_SERVER)
@@ -243,7 +243,7 @@ static enum next choose(struct session *s, struct sockaddr_storage *to, socklen_
 	s->server = backend_take(
 		s->route->backend, &s->client.addr, s->tried, s->loop->now_us, &index, &why);
 	if (!s->server && why == BACKEND_FULL) {
-		session_wait(s);
+		session_wait(s, SPLICE_END_backend_full);
 		return LATER;
 	}
 	if (!s->server) {

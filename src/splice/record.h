@@ -25,6 +25,7 @@
 	X(no_local_port, "no local port is left towards the server")                               \
 	X(backend_down, "no server of the backend is up")                                          \
 	X(backend_full, "no place at a server within connect_timeout")                             \
+	X(no_fds, "no file descriptor within connect_timeout")                                     \
 	X(loop, "the client asked for this gate itself")                                           \
 	X(failed, "the system refused")                                                            \
 	X(stopped, "the daemon stops")

@@ -149,7 +149,7 @@ static uint64_t limit_of(const struct session *s, enum splice_end *end)
 	default:
 		own = after(s->phase_us, set->connect_timeout_us);
 		*end = s->phase == SPLICE_PROXY  ? SPLICE_END_no_proxy
-		       : s->phase == SPLICE_WAIT ? SPLICE_END_backend_full
+		       : s->phase == SPLICE_WAIT ? (enum splice_end)s->lack
 						 : SPLICE_END_no_syn_ack;
 		break;
 	}
@@ -411,8 +411,9 @@ void session_run_again(struct loop *l)
 	}
 }
 
-void session_wait(struct session *s)
+void session_wait(struct session *s, enum splice_end lack)
 {
+	s->lack = (uint8_t)lack;
 	if (s->in_waiting)
 		return;
 	TAILQ_INSERT_TAIL(&s->loop->waiting, s, queued);

@@ -57,7 +57,8 @@ struct session {
 	uint8_t retries;
 	uint8_t index;  /* the server's, in its backend */
 	uint8_t fault;  /* enum splice_end of the last try */
-	int error;      /* and its errno */
+	uint8_t lack;   /* the end of a wait in vain, an enum splice_end */
+	int error;      /* of the last try, an errno */
 	uint32_t turn;  /* of server_address */
 	uint64_t tried; /* servers, a bit each */
 	uint64_t timer_us;
@@ -92,7 +93,8 @@ void session_time(struct session *s);
 /* Keepalive as the rule says. */
 void session_keep_alive(int fd, const struct config_splice *set);
 
-void session_wait(struct session *s);
+/* Until there is what it lacks; if there never is, `lack` is its end. */
+void session_wait(struct session *s, enum splice_end lack);
 bool session_waits_for(const struct loop *l, const struct backend *b);
 void session_retry_waiting(struct loop *l);
 void session_run_again(struct loop *l);

@@ -368,6 +368,24 @@ static void test_no_fds(void **state)
 	}
 }
 
+static void test_no_fds_for_too_long(void **state)
+{
+	struct spliced g;
+	struct rlimit old;
+	int client, server;
+
+	spliced_open(&g, *state, 1, "connect_timeout = 300ms", "");
+	server = spliced_server(&g, 0);
+	client = spliced_client(&g);
+	old = leave_fds(1);
+	spliced_ended(&g, SPLICE_END_no_fds, SPLICE_GATE, SPLICE_WAIT);
+	spliced_rst(&g, client);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	close(client);
+	close(server);
+	spliced_close(&g);
+}
+
 /* A client whose own port is none of those that are short. */
 static int client_from(const struct spliced *g, uint16_t port)
 {
@@ -473,6 +491,7 @@ int main(void)
 		EACH_MODE(test_client_gone_while_waiting),
 		EACH_MODE(test_rule_limit),
 		EACH_MODE(test_no_fds),
+		EACH_MODE(test_no_fds_for_too_long),
 		EACH_MODE(test_no_ports),
 		EACH_MODE(test_unix),
 	};
