@@ -10,9 +10,25 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51 /* Linux 6.3 */
+#endif
+
 enum {
 	PORT_TRIES = 8
 };
+
+/*
+ * connect() would keep to even ports, and look at each of them for every new connection once they
+ * are used up. From a range that was asked for it takes any (Linux 6.8); it is still confined to
+ * net.ipv4.ip_local_port_range.
+ */
+static void let_odd_ports_be_used(int fd)
+{
+	const uint32_t first = 1, last = 65535;
+
+	(void)sockopt_set(fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, (int)(last << 16 | first));
+}
 
 /* The port is chosen with connect, so each server has all of them. */
 static int bind_source(int fd, const struct addr *source, bool late)
@@ -106,8 +122,10 @@ static int connect_from(
 
 	if (fd < 0)
 		return give_up(fd, fault_of(errno), fault);
-	if (inet)
+	if (inet) {
+		let_odd_ports_be_used(fd);
 		(void)sockopt_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	}
 	/* The handshake's ACK goes with the data. */
 	if (inet && d->has_data)
 		(void)sockopt_set(fd, IPPROTO_TCP, TCP_QUICKACK, 0);

@@ -11,8 +11,14 @@
 #include "splice/sockaddr.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/utsname.h>
 #include <unistd.h>
+
+enum {
+	MANY = 32 /* ports, which the kernel chooses by chance: half of them odd */
+};
 
 static const uint64_t now = 5000000;
 
@@ -35,7 +41,7 @@ static int set_up(void **state)
 	socklen_t len = sizeof(f->to);
 
 	f->listener = socket(AF_INET, SOCK_STREAM, 0);
-	assert_int_equal(listen(f->listener, 8), 0);
+	assert_int_equal(listen(f->listener, MANY), 0);
 	assert_int_equal(getsockname(f->listener, (struct sockaddr *)&f->to, &len), 0);
 	((struct sockaddr_in *)&f->to)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	assert_true(sockaddr_endpoint(&f->to, &f->server));
@@ -71,18 +77,26 @@ static int dial(struct fixture *f, uint64_t now_us, enum dial_fault *fault)
 	return dial_begin(&d, &connected, fault);
 }
 
+static struct endpoint name_of(int fd)
+{
+	struct sockaddr_storage name;
+	struct endpoint e = {0};
+	socklen_t len = sizeof(name);
+
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
+	assert_true(sockaddr_endpoint(&name, &e));
+	return e;
+}
+
 /* A connection begins, from there. */
 static void assert_dials_from(struct fixture *f, uint64_t now_us, const struct addr *source)
 {
-	struct sockaddr_storage name;
 	struct endpoint from;
-	socklen_t len = sizeof(name);
 	enum dial_fault fault;
 	int fd = dial(f, now_us, &fault);
 
 	assert_int_equal(fault, DIAL_NONE);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
-	assert_true(sockaddr_endpoint(&name, &from));
+	from = name_of(fd);
 	assert_memory_equal(&from.addr, source, sizeof(*source));
 	close(fd);
 }
@@ -137,6 +151,37 @@ static void the_oldest_is_forgotten_for_one_more(void **state)
 	assert_true(exhausted_has(&f->exhausted, &first, &other, now));
 }
 
+/* Linux before 6.8 keeps to even ones as long as there are any. */
+static bool kernel_can_mix(void)
+{
+	struct utsname name;
+	int major, minor;
+
+	return uname(&name) == 0 && sscanf(name.release, "%d.%d", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 8));
+}
+
+static void even_and_odd_ports_are_alike(void **state)
+{
+	struct fixture *f = *state;
+	int fds[MANY], odd = 0;
+
+	if (!kernel_can_mix())
+		skip();
+	for (int i = 0; i < MANY; i++) {
+		struct endpoint from;
+		enum dial_fault fault;
+
+		fds[i] = dial(f, now, &fault);
+		assert_int_equal(fault, DIAL_NONE);
+		from = name_of(fds[i]);
+		odd += from.port % 2;
+	}
+	for (int i = 0; i < MANY; i++)
+		close(fds[i]);
+	assert_in_range(odd, 1, MANY - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +192,7 @@ int main(void)
 			towards_other_servers_it_has_ports, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			the_oldest_is_forgotten_for_one_more, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(even_and_odd_ports_are_alike, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
