@@ -64,7 +64,8 @@ def link(a, a_device, b, b_device, networks, index=100):
         namespace.sysctl(f"net.ipv6.conf.{device}.accept_dad", 0)
         namespace.sysctl(f"net.ipv6.conf.{device}.router_solicitations", 0)
         for network in networks:
-            namespace.ip("address", "add", f"{network[mine]}/{network[2]}", "dev", device)
+            # Without nodad it would be tentative for a moment, and nobody could bind to it.
+            namespace.ip("address", "add", f"{network[mine]}/{network[2]}", "dev", device, *(["nodad"] if ":" in network[mine] else []))
         namespace.ip("link", "set", device, "up")
 
 
