@@ -16,7 +16,7 @@
 enum {
 	BACKLOG = 65535,   /* the kernel takes net.core.somaxconn if that is less */
 	FAST_OPENS = 1024, /* that may wait for their client's ACK */
-	ACCEPTS = 64,      /* in one turn */
+	ACCEPTS = 4,       /* in one turn: more would leave the servers idle meanwhile */
 	RESUME_MS = 100,
 };
 
