@@ -269,11 +269,23 @@ static bool judge_late_proof(struct engine *e, const struct engine_packet *in, u
 	return true;
 }
 
-/* The kernel has admitted the connection, and its ACK is still to be told of. */
-static bool is_ahead(const struct engine *e, const struct engine_packet *in, const struct flow *f)
+/*
+ * Whether the kernel is ahead of what it has told: it has admitted the connection, or asks about
+ * the ACK, since it tells no more, and the SYN-ACK is still to be heard of. The listener is our own
+ * host's, which knows if the ACK is the right one.
+ */
+static bool is_ahead(const struct engine *e, const struct engine_packet *in, enum hs_side side,
+	const struct flow *f, uint64_t now_us, const struct segment *seg)
 {
-	return in->lane == LANE_ADMITTED && e->told[engine_slot(f)] &&
-	       engine_is_half_open(engine_list_of(f));
+	const uint32_t told_within_ms = 1000;
+	const uint16_t slot = engine_slot(f);
+
+	if (!engine_is_half_open(engine_list_of(f)) || !(f->hs.tag & ENGINE_TAG_UNSEEN))
+		return false;
+	if (e->told[slot])
+		return in->lane == LANE_ADMITTED;
+	return side == HS_FROM_CLIENT && !(seg->flags & (TCP_SYN | TCP_RST)) &&
+	       engine_was_told(e, slot, now_us) && flow_age_ms(f, now_us) < told_within_ms;
 }
 
 static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_t number,
@@ -286,9 +298,10 @@ static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_
 	struct hs_outcome outcome;
 
 	out->slot = engine_slot(f);
-	if (is_ahead(e, in, f)) {
+	if (!out->passed && is_ahead(e, in, side, f, now_us, &out->segment)) {
 		engine_admit(e, number, from, now_us, out);
-		out->verdict = VERDICT_ACCEPT;
+		if (in->lane == LANE_ADMITTED)
+			out->verdict = VERDICT_ACCEPT;
 		return;
 	}
 	if (w && side == HS_FROM_SERVER)

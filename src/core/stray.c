@@ -65,10 +65,9 @@ static bool proves_standing(const struct engine *e, const struct engine_packet *
 	return now_us - e->started_us < window_us;
 }
 
-/* Whether the kernel may have told another shard of the handshake's beginning. */
-static bool was_told(const struct engine *e, const struct policy_rule *rule, uint64_t now_us)
+bool engine_was_told(const struct engine *e, uint16_t slot, uint64_t now_us)
 {
-	const uint64_t until = e->told_until_us[rule->slot];
+	const uint64_t until = e->told_until_us[slot];
 
 	return until && now_us - until < (uint64_t)e->policy->timeouts.syn_received * 1000000;
 }
@@ -136,7 +135,8 @@ static bool goes_on_here(struct engine *e, const struct policy_rule *rule, enum 
 {
 	const bool syn = out->segment.flags & TCP_SYN;
 
-	if (!policy_gates(rule) || !was_told(e, rule, now_us) || syn != (side == HS_FROM_SERVER))
+	if (!policy_gates(rule) || !engine_was_told(e, rule->slot, now_us) ||
+		syn != (side == HS_FROM_SERVER))
 		return false;
 	if (syn)
 		adopt_half_open(e, rule, now_us, out);

@@ -107,18 +107,25 @@ void nft_run_write_clearing(json_t *root, const char *table, FILE *to)
 	}
 }
 
-bool nft_run_delete_table(const char *table, char *why, size_t why_size)
+bool nft_run_or_say(const char *command, const char *what, char *why, size_t why_size)
 {
-	char command[128], line[256];
+	char line[256];
 	char *said;
-	/* Added first, since deleting what is not there is an error. */
-	snprintf(command, sizeof(command), "add table %s\ndelete table %s\n", table, table);
 	bool ok = nft_run(command, NFT_RUN_PLAIN, &said);
 
 	if (!ok) {
 		ruleset_first_line(line, sizeof(line), said);
-		snprintf(why, why_size, "nftables did not remove our table: %s", line);
+		snprintf(why, why_size, "nftables %s: %s", what, line);
 	}
 	free(said);
 	return ok;
+}
+
+bool nft_run_delete_table(const char *table, char *why, size_t why_size)
+{
+	char command[128];
+
+	/* Added first, since deleting what is not there is an error. */
+	snprintf(command, sizeof(command), "add table %s\ndelete table %s\n", table, table);
+	return nft_run_or_say(command, "did not remove our table", why, why_size);
 }

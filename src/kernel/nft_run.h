@@ -16,6 +16,9 @@ enum nft_run_how {
 
 /* True if the command succeeded. What it says goes to *said, to be freed. */
 bool nft_run(const char *command, enum nft_run_how how, char **said);
+/* False with a sentence in `why`: that nftables "refused it", or whatever `what` is, and its first
+ * line. */
+bool nft_run_or_say(const char *command, const char *what, char *why, size_t why_size);
 /* A dry run; *forbidden: it failed for want of privilege. */
 bool nft_run_trial(const char *rules, bool *forbidden);
 /* "list ..." as JSON, to be freed; NULL if it fails. */

@@ -166,6 +166,12 @@ static bool drops_strays(json_t *rule)
 	return drop && (invalid || (new &&flags));
 }
 
+static bool is_ours(const char *table, const char *chain)
+{
+	return strcmp(table, "ackgate") == 0 || strncmp(table, "ackgate_", 8) == 0 ||
+	       strncmp(chain, "ACKGATE_", 8) == 0;
+}
+
 static void look_at_rule(struct survey *s, json_t *root, json_t *rule)
 {
 	const char *table = json_string_value(json_object_get(rule, "table"));
@@ -173,9 +179,7 @@ static void look_at_rule(struct survey *s, json_t *root, json_t *rule)
 	size_t i;
 	json_t *expr;
 
-	if (table == NULL || chain == NULL || strcmp(table, "ackgate") == 0 ||
-		strcmp(table, "ackgate_lasting") == 0 || strcmp(table, "ackgate_tproxy") == 0 ||
-		strncmp(chain, "ACKGATE_", 8) == 0)
+	if (table == NULL || chain == NULL || is_ours(table, chain))
 		return;
 	json_array_foreach(json_object_get(rule, "expr"), i, expr)
 	{

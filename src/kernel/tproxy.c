@@ -105,21 +105,6 @@ static json_t *list(void)
 	return nft_run_list("list table " TPROXY_TABLE, NFT_RUN_JSON);
 }
 
-static bool run(const char *text, char *why, size_t why_size)
-{
-	char line[LINE];
-	char *said;
-	bool ok = nft_run(text, NFT_RUN_PLAIN, &said);
-
-	if (!ok) {
-		ruleset_first_line(line, sizeof(line), said);
-		snprintf(
-			why, why_size, "nftables refused the rules of transparent rules: %s", line);
-	}
-	free(said);
-	return ok;
-}
-
 static long install(const struct tproxy_plan *plan, char *why, size_t why_size)
 {
 	char *text = NULL;
@@ -136,7 +121,7 @@ static long install(const struct tproxy_plan *plan, char *why, size_t why_size)
 	}
 	if (rules < 0)
 		snprintf(why, why_size, "out of memory for the rules");
-	else if (!run(text, why, why_size))
+	else if (!nft_run_or_say(text, "refused the rules of transparent rules", why, why_size))
 		rules = -1;
 	free(text);
 	json_decref(there);

@@ -11,7 +11,9 @@
  * Of a listener's connections all that is not admitted yet is told and given our bit, by which the
  * judging chains let it go on and take the ACK for the one that admits. Left to those chains is
  * what conntrack does not know, and a SYN over an admitted connection: whether the listener takes
- * it decides on the mark. The worker is chosen by the pair of ends, whichever of them sends.
+ * it decides on the mark. So is all of a connection that user space itself has opened in a client's
+ * name, once that had proved a cookie: a set holds those, since the listener's answers are not for
+ * the client. The worker is chosen by the pair of ends, whichever of them sends.
  *
  * The table's chains stand one priority before the judging chains. iptables on nf_tables has its
  * table "security" at 150, and others may have rules in it before ours: then there is no place that
@@ -35,6 +37,7 @@
 enum {
 	JUDGING = 50, /* the judging chains' priority, by nftables */
 	LINE = 256,
+	OPENED_LASTS_S = 120, /* longer than user space asks a server */
 };
 
 struct unqueued {
@@ -56,6 +59,8 @@ static void write_maps(FILE *to, const struct unqueued_plan *p)
 	if (p->listeners) {
 		write_map(to, "listeners4", "inet_service");
 		write_map(to, "listeners6", "inet_service");
+		fputs("\tset opened {\n\t\ttypeof ct id; flags dynamic,timeout; size 65536;\n\t}\n",
+			to);
 	}
 }
 
@@ -106,12 +111,16 @@ static void write_tell(FILE *to, const struct unqueued_plan *p, bool spreads)
 	}
 	fprintf(to,
 		"\t}\n"
+		"\tchain own_syns {\n"
+		"\t\tmeta mark & 0x%08x != 0 " IS_SYN "update @opened { ct id timeout %us }\n"
+		"\t}\n"
 		"\tchain listener {\n"
 		"\t\tct mark & 0x%08x != 0 return\n"
+		"\t\tct id @opened return\n"
 		"\t\tct state established,related goto tell\n"
 		"\t\t" IS_SYN "ct state new goto tell\n"
 		"\t}\n",
-		p->mark);
+		p->mark, OPENED_LASTS_S, p->mark);
 }
 
 static void write_head(FILE *to, const char *hook, int priority)
@@ -142,7 +151,7 @@ static void write_input(FILE *to, const struct unqueued_plan *p, int priority)
 			"\t\t" NO_OPEN "ct mark & 0x%08x != 0 return\n"
 			"\t\tmeta l4proto != tcp return\n"
 			"\t\tct direction reply return\n"
-			"\t\tiif \"lo\" return\n",
+			"\t\tiif \"lo\" goto own_syns\n",
 			p->mark);
 		write_servers(to, "");
 		fputs("\t\tmeta nfproto ipv4 tcp dport vmap @listeners4\n"
@@ -196,20 +205,6 @@ static void write_table(
 	if (p->listeners)
 		write_output(to, priority);
 	fputs("}\n", to);
-}
-
-static bool run(const char *text, char *why, size_t why_size)
-{
-	char line[LINE];
-	char *said;
-	bool ok = nft_run(text, NFT_RUN_PLAIN, &said);
-
-	if (!ok) {
-		ruleset_first_line(line, sizeof(line), said);
-		snprintf(why, why_size, "nftables refused it: %s", line);
-	}
-	free(said);
-	return ok;
 }
 
 static bool can(const struct unqueued_plan *plan, bool spreads)
@@ -315,7 +310,7 @@ static bool install(struct unqueued *u, int priority, json_t *there, char *why, 
 	}
 	if (!ok)
 		snprintf(why, why_size, "out of memory");
-	ok = ok && run(text, why, why_size);
+	ok = ok && nft_run_or_say(text, "refused it", why, why_size);
 	free(text);
 	return ok;
 }
@@ -410,7 +405,7 @@ int unqueued_list(
 	}
 	if (!ok)
 		snprintf(why, why_size, "out of memory");
-	ok = ok && run(text, why, why_size);
+	ok = ok && nft_run_or_say(text, "refused it", why, why_size);
 	free(text);
 	return ok ? 0 : -1;
 }

@@ -90,15 +90,20 @@ static void the_table_of_listeners(void **state)
 		"chain tell {\n"
 		"\t\tmeta mark set meta mark | 0x20000000\n"
 		"\t\tsymhash mod 2 vmap { 0 : goto tell0, 1 : goto tell1 }\n\t}\n",
+		"set opened {\n\t\ttypeof ct id; flags dynamic,timeout; size 65536;\n\t}\n",
+		"chain own_syns {\n"
+		"\t\tmeta mark & 0x20000000 != 0 tcp flags & (fin | syn | rst | ack) == syn "
+		"update @opened { ct id timeout 120s }\n\t}\n",
 		"chain listener {\n"
 		"\t\tct mark & 0x20000000 != 0 return\n"
+		"\t\tct id @opened return\n"
 		"\t\tct state established,related goto tell\n"
 		"\t\ttcp flags & (fin | syn | rst | ack) == syn ct state new goto tell\n\t}\n",
 		"hook input priority 49; policy accept;\n"
 		"\t\ttcp flags & (syn | rst) == 0 ct mark & 0x20000000 != 0 return\n"
 		"\t\tmeta l4proto != tcp return\n"
 		"\t\tct direction reply return\n"
-		"\t\tiif \"lo\" return\n",
+		"\t\tiif \"lo\" goto own_syns\n",
 		"hook output priority 49; policy accept;\n"
 		"\t\ttcp flags & (syn | rst) == 0 return\n"
 		"\t\tmeta l4proto != tcp return\n"

@@ -4,43 +4,25 @@ The gate at work, in front of whoever ran `sudo ./run`: a client, a gate and a s
 clients and real attacks, and what arrived at the server. Nothing of it touches this host's network.
 """
 
-import contextlib
-import os
 import random
-import signal
 import sys
 import time
 
-import netns
 from gate import Gate, ini
 from services import Downloads, Nginx
-from topology import SERVER, Lab, eventually, literal
+from stage import DIM, PLAIN, Story, perform, setting, title
+from topology import SERVER, eventually, literal
 from wire import Witness, raw_client
 
 CONNECTIONS = 50
 SIZE = 1_000_000
-BOLD, GREEN, RED, DIM, PLAIN = ("\033[1m", "\033[32m", "\033[31m", "\033[2m", "\033[0m") if sys.stdout.isatty() else [""] * 5
 
 RULES = {"rule web": {"port": 80}}
 SCANS = {"FIN": "-sF", "NULL": "-sN", "Xmas": "-sX", "ACK": "-sA"}
 
 
-def title(text):
-    print(f"\n{BOLD}{text}{PLAIN}", flush=True)
-
-
-class Story:
-    """Tells each act in one line, and knows at the end whether all went as promised."""
-
-    def __init__(self, lab, gate):
-        self.lab = lab
-        self.gate = gate
-        self.good = True
-
-    def tell(self, what, outcome, as_promised):
-        self.good &= as_promised
-        mark = f"{GREEN}ok{PLAIN}  " if as_promised else f"{RED}FAIL{PLAIN}"
-        print(f"  {mark} {what:<58} {outcome}", flush=True)
+class Gatekeeping(Story):
+    WIDTH = 58
 
     def honest(self, nginx, family):
         before = self.gate.queue_packets()
@@ -82,7 +64,7 @@ class Story:
         return {"S"}
 
 
-def play(lab):
+def show(lab):
     title("A client, a gate and a server, each in a network namespace of its own")
     print("  client 10.0.1.2, fd00:1::2  ---  gate  ---  server 10.0.2.2, fd00:2::2 (nginx)")
     nginx = lab.closing(Nginx(lab.server, lab.directory))
@@ -92,7 +74,7 @@ def play(lab):
     gate.start(RULES)
     print(f"  ackgated runs at the gate; its rules are {DIM}{ini(RULES).strip().replace(chr(10), '  ')}{PLAIN}")
 
-    story = Story(lab, gate)
+    story = Gatekeeping(lab, gate)
     title("Honest clients get through")
     for family in (4, 6):
         story.honest(nginx, family)
@@ -110,31 +92,9 @@ def play(lab):
     return story.good
 
 
-def interrupted(*_):
-    raise KeyboardInterrupt
+def play():
+    with setting() as lab:
+        return show(lab)
 
 
-def main():
-    signal.signal(signal.SIGTERM, interrupted)
-    signal.signal(signal.SIGHUP, interrupted)
-    netns.delete_stale()
-    began = time.monotonic()
-    lab = None
-    try:
-        lab = Lab("forwarded")
-        good = play(lab)
-    except KeyboardInterrupt:
-        print("\ninterrupted")
-        return 130
-    finally:
-        if lab is not None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            lab.close()
-            with contextlib.suppress(OSError):
-                os.rmdir("/run/ackgate")
-    print(f"{'All as promised' if good else 'NOT as promised'}, in {time.monotonic() - began:.0f} s; "
-          "the namespaces, the rules and the files are gone again.")
-    return 0 if good else 1
-
-
-sys.exit(main())
+sys.exit(perform(play))

@@ -5,17 +5,15 @@ namespaces of their own; nothing of it touches this host's network.
 """
 
 import contextlib
-import os
-import signal
 import sys
 import time
 
 import floods
-import netns
 from floods import Dial, Flood, HalfOpen, cookies, learn, learned
 from gate import Gate, ini
 from services import Downloads, Nginx
-from topology import SERVER, Lab
+from stage import DIM, PLAIN, Story, perform, setting, title
+from topology import SERVER
 
 CLIENTS = 300
 SECONDS = 5
@@ -23,28 +21,11 @@ PATIENCE = 4
 RATE = 100_000
 SIZE = 20_000_000
 
-BOLD, GREEN, RED, DIM, PLAIN = ("\033[1m", "\033[32m", "\033[31m", "\033[2m", "\033[0m") if sys.stdout.isatty() else [""] * 5
-
 RULES = {"rule web": {"port": 80, "half_open": 1000}}
 FAMILY = 4
 
 
-def title(text):
-    print(f"\n{BOLD}{text}{PLAIN}", flush=True)
-
-
-class Story:
-    """Tells each act in a few lines, and knows at the end whether all went as promised."""
-
-    def __init__(self, lab):
-        self.lab = lab
-        self.good = True
-
-    def tell(self, what, outcome, as_promised):
-        self.good &= as_promised
-        mark = f"{GREEN}ok{PLAIN}  " if as_promised else f"{RED}FAIL{PLAIN}"
-        print(f"  {mark} {what:<34} {outcome}", flush=True)
-
+class Flooding(Story):
     def flood(self, promised):
         """Honest clients amid a flood; promised(share) says whether such a share of them was to be expected."""
         at_server = HalfOpen(self.lab.server)
@@ -83,32 +64,27 @@ def within(story, gate, nginx):
 
 
 @contextlib.contextmanager
-def setting():
-    """Client, gate and server, nginx there, and the networks that everybody comes from."""
-    lab = Lab("forwarded")
-    try:
+def flooded():
+    """nginx at the server, and the networks that everybody comes from."""
+    with setting() as lab:
         floods.route(lab)
         lab.server.sysctl("net.ipv4.tcp_syncookies", 0)
         nginx = lab.closing(Nginx(lab.server, lab.directory, backlog=4096))
         nginx.publish("index.html", floods.PAGE_SIZE)
         nginx.publish("file", SIZE)
         yield lab, nginx
-    finally:
-        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        lab.close()
-        signal.signal(signal.SIGINT, handler)
 
 
 def play():
     title("A client, a gate and a server, each in a network namespace of its own, and a flood")
-    with setting() as (lab, _):
-        before = Story(lab)
+    with flooded() as (lab, _):
+        before = Flooding(lab)
         without(before)
-    with setting() as (lab, nginx):
+    with flooded() as (lab, nginx):
         gate = Gate(lab.gate, lab.directory)
         lab.closing(gate)
         gate.start(RULES)
-        story = Story(lab)
+        story = Flooding(lab)
         within(story, gate, nginx)
         for page in ("status", "rules"):
             title(f"ackgatectl {page}")
@@ -118,26 +94,4 @@ def play():
     return before.good and story.good
 
 
-def interrupted(*_):
-    raise KeyboardInterrupt
-
-
-def main():
-    signal.signal(signal.SIGTERM, interrupted)
-    signal.signal(signal.SIGHUP, interrupted)
-    netns.delete_stale()
-    began = time.monotonic()
-    try:
-        good = play()
-    except KeyboardInterrupt:
-        print("\ninterrupted")
-        return 130
-    finally:
-        with contextlib.suppress(OSError):
-            os.rmdir("/run/ackgate")
-    print(f"{'All as promised' if good else 'NOT as promised'}, in {time.monotonic() - began:.0f} s; "
-          "the namespaces, the rules and the files are gone again.")
-    return 0 if good else 1
-
-
-sys.exit(main())
+sys.exit(perform(play))

@@ -9,7 +9,7 @@ EXTRA_DIST += build-aux/deps tests/fuzz/run \
 	tests/lab/conftest.py tests/lab/container.py tests/lab/demo.py tests/lab/firewalls.py tests/lab/flood_demo.py \
 	tests/lab/floods.py tests/lab/gate.py tests/lab/netns.py tests/lab/pytest.ini tests/lab/services.py tests/lab/ssh.py \
 	tests/lab/topology.py tests/lab/valgrind.supp tests/lab/wire.py \
-	tests/lab/fdstore.py tests/lab/proxies.py tests/lab/splice_demo.py tests/lab/splicing.py \
+	tests/lab/fdstore.py tests/lab/proxies.py tests/lab/splice_demo.py tests/lab/splicing.py tests/lab/stage.py \
 	tests/lab/test_00_lab.py tests/lab/test_01_transfers.py tests/lab/test_02_refused.py \
 	tests/lab/test_03_failures.py tests/lab/test_04_loss.py tests/lab/test_05_reload.py \
 	tests/lab/test_06_crash.py tests/lab/test_07_adopt.py tests/lab/test_08_halfopen.py \

@@ -4,7 +4,6 @@ Splice mode at work, in front of whoever ran `sudo ./run --splice`: two web serv
 started again while wrk asks. All in namespaces of their own; nothing of it touches this host's network.
 """
 
-import contextlib
 import os
 import re
 import signal
@@ -12,17 +11,15 @@ import subprocess
 import sys
 import time
 
-import netns
 from gate import Gate, ini
 from services import Nginx
-from topology import GATE, SERVER, Lab, eventually
+from stage import DIM, PLAIN, Story, perform, setting, title
+from topology import GATE, SERVER, eventually
 
 PORT = 80
 FIRST, SECOND = 8001, 8002
 CONNECTIONS = 20
 PAGE_SIZE = 1000
-
-BOLD, GREEN, RED, DIM, PLAIN = ("\033[1m", "\033[32m", "\033[31m", "\033[2m", "\033[0m") if sys.stdout.isatty() else [""] * 5
 
 RULES = {
     "rule web": {"mode": "splice", "listen": f"{GATE[4]}:{PORT}", "backend": "web"},
@@ -30,24 +27,11 @@ RULES = {
 }
 
 
-def title(text):
-    print(f"\n{BOLD}{text}{PLAIN}", flush=True)
-
-
-class Story:
-    """Tells each act in a few lines, and knows at the end whether all went as promised."""
-
+class Splicing(Story):
     def __init__(self, lab, gate):
-        self.lab = lab
-        self.gate = gate
-        self.good = True
+        super().__init__(lab, gate)
         self.servers = {}
         self.starts = 0
-
-    def tell(self, what, outcome, as_promised=True):
-        self.good &= as_promised
-        mark = f"{GREEN}ok{PLAIN}  " if as_promised else f"{RED}FAIL{PLAIN}"
-        print(f"  {mark} {what:<34} {outcome}", flush=True)
 
     def start(self, port):
         self.starts += 1
@@ -141,16 +125,17 @@ def crash(story):
     time.sleep(1)
     story.tell(f"server {SECOND} was started again", story.shares())
     requests, failures = wrk.finish()
-    # What it had already been asked it can't answer any more, and nobody may ask another in its stead.
+    # What it had already been asked it can't answer any more, and nobody may ask another in its stead; nor those who came
+    # while its processes died one after the other.
     story.tell("requests of wrk", f"{requests:,} answered, {failures} failed: those that it was at work on",
-               failures <= CONNECTIONS)
+               failures <= 2 * CONNECTIONS)
 
 
-def play(lab):
+def show(lab):
     title("A client, a gate and two web servers, in network namespaces of their own")
     print(f"  client {DIM}->{PLAIN} gate {GATE[4]}:{PORT} {DIM}->{PLAIN} nginx {SERVER[4]}:{FIRST} and :{SECOND}")
     gate = lab.closing(Gate(lab.gate, lab.directory))
-    story = Story(lab, gate)
+    story = Splicing(lab, gate)
     for port in (FIRST, SECOND):
         story.start(port)
     gate.start({"daemon": {"log_level": "notice"}, **RULES})
@@ -166,31 +151,9 @@ def play(lab):
     return story.good
 
 
-def interrupted(*_):
-    raise KeyboardInterrupt
+def play():
+    with setting() as lab:
+        return show(lab)
 
 
-def main():
-    signal.signal(signal.SIGTERM, interrupted)
-    signal.signal(signal.SIGHUP, interrupted)
-    netns.delete_stale()
-    began = time.monotonic()
-    lab = None
-    try:
-        lab = Lab("forwarded")
-        good = play(lab)
-    except KeyboardInterrupt:
-        print("\ninterrupted")
-        return 130
-    finally:
-        if lab is not None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-            lab.close()
-            with contextlib.suppress(OSError):
-                os.rmdir("/run/ackgate")
-    print(f"{'All as promised' if good else 'NOT as promised'}, in {time.monotonic() - began:.0f} s; "
-          "the namespaces, the rules and the files are gone again.")
-    return 0 if good else 1
-
-
-sys.exit(main())
+sys.exit(perform(play))

@@ -249,7 +249,8 @@ class Proxy:
         return self
 
     def note(self):
-        """What the daemon has open now is what it must have open at the end."""
+        """What the daemon has open now is what it must have open at the end; but for the looks it takes at its servers."""
+        eventually(lambda: all(line.startswith("LISTEN") for line in self.sockets()), timeout=2)
         self.before = descriptors(self.gate)
         self.sockets_before = self.sockets()
 

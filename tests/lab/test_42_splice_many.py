@@ -15,6 +15,7 @@ from topology import CLIENT, FAMILIES, GATE, SERVER, eventually
 
 PORT = 7000
 IDLE = 5000
+WARM = 1000
 IDLE_BYTES = 1024
 
 pytestmark = [pytest.mark.parametrize("family", FAMILIES, ids=["ipv4", "ipv6"]), pytest.mark.parametrize("mode", MODES)]
@@ -49,17 +50,18 @@ def used_pair(proxy, service, family):
 def test_five_thousand_idle_connections(proxy, mode, family, figures):
     service = proxy.lab.closing(Service(proxy.lab.server, SERVER[family]))
     proxy.start(sections(family, mode, daemon={"log_level": "warning"}))
-    held = [used_pair(proxy, service, family) for _ in range(10)]
+    # What the first take for good (large pages of tables that fill for the first time) is none of the others' fault.
+    held = [used_pair(proxy, service, family) for _ in range(WARM)]
     before = memory_bytes(proxy.gate)
     held += [used_pair(proxy, service, family) for _ in range(IDLE)]
     each = (memory_bytes(proxy.gate) - before) / IDLE
     figures(f"{each:.0f} bytes of user memory for each of {IDLE} idle connections")
-    assert proxy.open() == IDLE + 10
+    assert proxy.open() == IDLE + WARM
     assert descriptors(proxy.gate).get("pipe", 0) <= proxy.before.get("pipe", 0) + PIPES_KEPT
     cpu = cpu_seconds(proxy.gate)
     time.sleep(1)
     assert cpu_seconds(proxy.gate) - cpu <= 0.1
-    for client, server in (held[0], held[IDLE // 2], held[-1]):
+    for client, server in (held[0], held[WARM + IDLE // 2], held[-1]):
         client.sendall(b"still there?")
         assert hear(server, 12) == b"still there?"
     for client, server in held:

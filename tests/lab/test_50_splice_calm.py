@@ -13,10 +13,11 @@ import floods
 from floods import Dial, Flood, cookies, dial, learn
 from services import Nginx, connect
 from splicing import SERVICE_PORT, Service, at, hear, rule
-from topology import FAMILIES, GATE, SERVER, eventually
+from topology import CLIENT, FAMILIES, GATE, SERVER, eventually
 from wire import raw_client
 
 PORT = 7000
+TCP_REPAIR = 19
 
 pytestmark = pytest.mark.parametrize("family", FAMILIES, ids=["ipv4", "ipv6"])
 
@@ -78,6 +79,8 @@ def test_nothing_is_queued_and_all_is_known(proxy, nginx, family, workers, every
     assert (gate.rule("web")["matched"], gate.rule("web")["admitted"]) == (300, 300)
     assert gate.status()["cookies"]["log_lost"] == 0
     assert gate.drops() == {}
+    # The gate takes its own rules for nobody else's.
+    assert gate.status()["notes"] == []
     # nginx's clients end with a FIN; nothing of theirs needs a verdict.
     assert queued(gate) == before
     # What stands is marked as admitted.
@@ -130,6 +133,57 @@ def test_a_wrong_ack_opens_nothing(proxy, service, family):
     flow.send("A")
     with service.accept():
         flow.send("R")
+
+
+def dial_from(lab, family, port):
+    with lab.client.entered():
+        client = socket.socket(socket.AF_INET6 if family == 6 else socket.AF_INET)
+    client.settimeout(5)
+    client.bind((CLIENT[family], port))
+    client.connect((GATE[family], PORT))
+    return client
+
+
+def vanish(client):
+    """Closes a socket without a word to its peer."""
+    client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
+    client.close()
+
+
+def leave_a_connection(proxy, service, family):
+    """One that the listener still has, and its client does not."""
+    client = proxy.dial(family, PORT)
+    port = client.getsockname()[1]
+    proxy.lab.closing(service.accept())
+    vanish(client)
+    # Its next initial sequence number is by that much higher (RFC 6528), beyond the old connection's window.
+    time.sleep(0.5)
+    return port
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_client_that_comes_back_on_a_standing_connection(proxy, service, family, workers):
+    """It has to prove itself with a cookie, and hears nothing of what the listener answers to the gate."""
+    gate = proxy.gate
+    proxy.start(sections(family, daemon={"workers": workers}))
+    calm(gate)
+    learn(proxy.lab, gate, family, port=PORT, server=GATE[family])
+    while not service.nobody():
+        pass
+    accepted = cookies(gate)["accepted"]
+    for n in range(1, 5):
+        port = leave_a_connection(proxy, service, family)
+        began = time.monotonic()
+        with dial_from(proxy.lab, family, port) as again, service.accept() as server:
+            again.sendall(b"hello")
+            assert hear(server, 5) == b"hello"
+            server.sendall(b"world")
+            assert hear(again, 5) == b"world"
+        assert time.monotonic() - began < 0.9, "something had to be sent again"
+        assert cookies(gate)["accepted"] == accepted + n
+    # Who hears two SYN-ACKs answers the second.
+    assert gate.drops() == {}
+    assert gate.failed() == {}
 
 
 def test_a_flood_is_asked_about(proxy, nginx, family, figures):
