@@ -121,8 +121,8 @@ const struct policy_rule *engine_rule_for(const struct engine *e, const struct s
 	enum hs_side side, const struct engine_packet *in);
 struct tuple engine_tuple_of(const struct segment *seg, enum hs_side side);
 
-/* Whether the kernel only told of such a rule's handshakes until a moment ago: maybe another shard,
- * of the beginning of one that goes on here. */
+/* Whether the kernel only tells of such a rule's handshakes, or did until a moment ago: maybe it
+ * told another shard of the beginning of one that goes on here. */
 bool engine_was_told(const struct engine *e, uint16_t slot, uint64_t now_us);
 
 /* Adds an effect; a full list drops it, which the callers' bounds keep from happening. */

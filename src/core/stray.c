@@ -69,7 +69,8 @@ bool engine_was_told(const struct engine *e, uint16_t slot, uint64_t now_us)
 {
 	const uint64_t until = e->told_until_us[slot];
 
-	return until && now_us - until < (uint64_t)e->policy->timeouts.syn_received * 1000000;
+	return e->told[slot] ||
+	       (until && now_us - until < (uint64_t)e->policy->timeouts.syn_received * 1000000);
 }
 
 /* Takes up a handshake whose SYN passed unseen: by no daemon, or by another shard. */

@@ -52,20 +52,6 @@ bool told_of_listeners(const struct policy *p)
 	return false;
 }
 
-void told_apply(struct daemon *d, const struct config *c)
-{
-	char why[WHY];
-
-	d->servers_listed = d->unqueued && d->can_translate && cookies_wanted(&c->policy);
-	d->listeners_listed = d->unqueued && told_of_listeners(&c->policy);
-	if ((!d->servers_listed && !d->listeners_listed) ||
-		unqueued_apply(
-			d->unqueued, d->servers_listed, d->listeners_listed, why, sizeof(why)) == 0)
-		return;
-	log_debug("all SYNs are queued: %s", why);
-	d->servers_listed = d->listeners_listed = false;
-}
-
 struct tell {
 	const bool *told;
 	uint64_t now_us;
@@ -83,6 +69,36 @@ static void tell_engines(struct daemon *d, const bool *told)
 	struct tell t = {told, worker_now()};
 
 	daemon_call_all(d, tell_engine, &t);
+}
+
+static void stop_telling(struct daemon *d)
+{
+	d->floods.count = 0;
+	memset(d->calm.told, 0, sizeof(d->calm.told));
+	tell_engines(d, NULL);
+}
+
+/* Until the rules are applied again. */
+static void give_up(struct daemon *d)
+{
+	d->servers_listed = d->listeners_listed = false;
+	stop_telling(d);
+}
+
+void told_apply(struct daemon *d, const struct config *c)
+{
+	char why[WHY];
+
+	d->servers_listed = d->unqueued && d->can_translate && cookies_wanted(&c->policy);
+	d->listeners_listed = d->unqueued && told_of_listeners(&c->policy);
+	/* What is in the maps may be gone, if somebody has flushed them. */
+	d->told_us = 0;
+	if ((!d->servers_listed && !d->listeners_listed) ||
+		unqueued_apply(
+			d->unqueued, d->servers_listed, d->listeners_listed, why, sizeof(why)) == 0)
+		return;
+	log_debug("all SYNs are queued: %s", why);
+	give_up(d);
 }
 
 static size_t collect_servers(const struct daemon *d, struct unqueued_server *servers)
@@ -119,7 +135,7 @@ static struct endpoint *collect_listeners(const struct daemon *d, size_t *count)
 	return list;
 }
 
-static void tell_kernel(struct daemon *d)
+static bool list(struct daemon *d)
 {
 	struct unqueued_server servers[FLOODS_MAX];
 	struct unqueued_lists lists = {
@@ -132,11 +148,19 @@ static void tell_kernel(struct daemon *d)
 	d->told_us = worker_now();
 	ok = unqueued_list(d->unqueued, &lists, why, sizeof(why)) == 0;
 	free(listeners);
-	if (ok)
+	if (!ok)
+		log_debug("the kernel can't be told what need not be queued: %s", why);
+	return ok;
+}
+
+static void tell_kernel(struct daemon *d)
+{
+	if (list(d))
 		return;
-	log_debug("the kernel can't be told what need not be queued: %s", why);
 	/* Somebody may have taken the table away. */
 	told_apply(d, d->config);
+	if ((d->servers_listed || d->listeners_listed) && !list(d))
+		give_up(d);
 }
 
 /* Whether some worker has not kept up since the last look. */
@@ -211,9 +235,7 @@ void told_pause(struct daemon *d)
 {
 	if (!d->servers_listed && !d->listeners_listed)
 		return;
-	d->floods.count = 0;
-	memset(d->calm.told, 0, sizeof(d->calm.told));
-	tell_engines(d, NULL);
+	stop_telling(d);
 	tell_kernel(d);
 }
 

@@ -225,6 +225,22 @@ def test_handshakes_go_on_over_a_reload(proxy, nginx, family):
     assert done["connect_ms"]["max"] < 900, done
 
 
+def test_a_flush_cuts_nobody(proxy, nginx, family):
+    gate = proxy.gate
+    proxy.start(sections(family, daemon={"workers": 3}))
+    calm(gate)
+    clients = Dial(proxy.lab, family, 1000, port=PORT, to=GATE[family], rate=200)
+    for _ in range(2):
+        time.sleep(1)
+        proxy.lab.gate.run("nft", "flush", "ruleset")
+        assert eventually(lambda: passes(gate), timeout=15)
+    done = clients.finish()
+    assert (done["connections"], done["errors"]) == (1000, {})
+    before = queued(gate)
+    assert dial(proxy.lab, family, 50, port=PORT, to=GATE[family])["failed"] == 0
+    assert queued(gate) == before
+
+
 def test_limits_hold_from_the_reload_on(proxy, service, family):
     gate = proxy.gate
     proxy.start(sections(family))

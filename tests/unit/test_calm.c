@@ -300,6 +300,20 @@ static void from_being_asked_to_being_told(struct gate *g)
 	assert_string_equal(gate_wait_ms(g, 31000), "failed:no_ack failed:no_ack failed:no_ack");
 }
 
+/* Somebody has flushed the kernel's rules, and it does not know any more that it is only to tell.
+ */
+static void asked_although(struct gate *g)
+{
+	tell(g);
+	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, PASSES(SYN_SENT));
+	GATE_EXPECT(g, 0, SERVER, SYN_ACK, 0, 1, PASSES(SYN_RCVD));
+	GATE_EXPECT(g, 0, CLIENT, ACK, 1, 1, ADMITS(OFFLOADED));
+	GATE_EXPECT(g, 1, SERVER, SYN_ACK, 0, 1, PASSES(SYN_RCVD));
+	GATE_EXPECT(g, 1, CLIENT, ACK, 1, 1, ADMITS(OFFLOADED));
+	GATE_EXPECT(g, 2, CLIENT, ACK, 1, 1, ADMITS(CLOSED));
+	GATE_EXPECT(g, 3, CLIENT, SYN_ACK, 1, 1, DROPS(no_flow, CLOSED));
+}
+
 static void from_being_told_to_being_asked(struct gate *g)
 {
 	tell(g);
@@ -345,6 +359,7 @@ TEST(lost_words_fail_nobody, listens)
 TEST(no_cookie_for_what_has_passed, listens_and_answers)
 TEST(a_reset_that_comes_before_the_ack, listens)
 TEST(from_being_asked_to_being_told, listens)
+TEST(asked_although, listens)
 TEST(from_being_told_to_being_asked, listens)
 
 int main(void)
@@ -359,6 +374,7 @@ int main(void)
 		cmocka_unit_test(test_no_cookie_for_what_has_passed),
 		cmocka_unit_test(test_a_reset_that_comes_before_the_ack),
 		cmocka_unit_test(test_from_being_asked_to_being_told),
+		cmocka_unit_test(test_asked_although),
 		cmocka_unit_test(test_from_being_told_to_being_asked),
 	};
 
