@@ -32,7 +32,8 @@ def pytest_configure(config):
 
 
 # Of the four pictures, forwarded and local by IPv4 and IPv6, these two show all that is in any; so do these of splice mode's,
-# splicing and copying by IPv4 and IPv6. Smoke tests are in both, the others in one of them, some in the first and some in the second.
+# splicing and copying by IPv4 and IPv6. Those of the gate itself, and smoke tests, are in both; the others in one of them, some in
+# the first and some in the second.
 KINDS = [("forwarded", 4), ("local", 6)]
 MODES = [("splice", 4), ("copy", 6)]
 
@@ -40,17 +41,17 @@ MODES = [("splice", 4), ("copy", 6)]
 def is_left_out(item):
     params = getattr(item, "callspec", None) and item.callspec.params or {}
     pair = params.get("kind", params.get("mode")), params.get("family")
-    if item.path.name < "test_20" or "crossing" in item.fixturenames or None in pair:
+    if "crossing" in item.fixturenames or None in pair:
         return False
     shown = KINDS if "kind" in params else MODES
-    if item.get_closest_marker("smoke"):
+    if item.path.name < "test_20" or item.get_closest_marker("smoke"):
         return pair not in shown
     return pair != shown[zlib.crc32(item.originalname.encode()) % 2]
 
 
 def pytest_collection_modifyitems(config, items):
-    """Tests of floods, cookies and splice mode are in all four pictures in ./check flood and ./check splice, and in one or two of
-    them otherwise, but for those that cost next to nothing."""
+    """All tests are in all four pictures in ./check pictures, and in one or two of them otherwise, but for those that cost next to
+    nothing."""
     if floods.LONG:
         return
     left = [item for item in items if is_left_out(item)]
