@@ -143,9 +143,12 @@ static void report(struct effects *out, const struct tuple *t, uint16_t slot, en
 bool engine_refuse(struct engine *e, const struct policy_rule *rule, enum reason reason,
 	enum cause cause, const struct tuple *t, struct decision *out)
 {
-	bool enforce = (rule ? rule->enforce : e->policy->enforce) && !out->passed;
+	bool enforce = rule ? rule->enforce : e->policy->enforce;
 	uint16_t slot = rule ? rule->slot : POLICY_NO_SLOT;
 
+	/* It is with its listener, whose host refuses it or not. */
+	if (out->passed)
+		return false;
 	out->reason = reason;
 	out->slot = slot;
 	report(&out->effects, t, slot, reason, cause, !enforce);
@@ -409,6 +412,9 @@ void engine_open(struct engine *e, const struct policy_rule *rule, const struct 
 
 	e->counters.rules[rule->slot].matched++;
 	if (is_settled(e, rule, in, over, &t, now_us, out))
+		return;
+	/* The rest of it is told to whichever shard. */
+	if (e->told[rule->slot] && !out->passed && e->limits.shards > 1)
 		return;
 	engine_make_room(e, &out->effects);
 	number = flow_insert(e->table, &t, FLOW_SYN_SENT, now_us);

@@ -12,6 +12,14 @@ static uint32_t most_half_open(const struct policy *p, const struct policy_rule 
 	return most < CALM_HALF_OPEN ? (uint32_t)most : CALM_HALF_OPEN;
 }
 
+/* Whether so much has been told of late that some was lost: then it is more than was counted. */
+static bool has_missed(const struct engine_shared *shared, uint64_t now_us)
+{
+	const uint64_t missed = engine_shared_missed(shared);
+
+	return missed && now_us - missed < CALM_AFTER_US;
+}
+
 static bool is_rough(
 	const struct policy *p, const struct policy_rule *r, const struct engine_shared *shared)
 {
@@ -24,11 +32,12 @@ bool calm_look(
 	struct calm *c, const struct policy *p, const struct engine_shared *shared, uint64_t now_us)
 {
 	bool told[POLICY_RULES_MAX] = {false}, changed;
+	const bool missed = has_missed(shared, now_us);
 
 	for (const struct policy_rule *r = p->rules; r < p->rules + p->rule_count; r++) {
 		if (!policy_may_pass(p, r))
 			continue;
-		if (is_rough(p, r, shared))
+		if (missed || is_rough(p, r, shared))
 			c->rough_us[r->slot] = now_us;
 		told[r->slot] =
 			!c->rough_us[r->slot] || now_us - c->rough_us[r->slot] >= CALM_AFTER_US;

@@ -86,14 +86,19 @@ void engine_clock(struct engine *e, uint64_t unix_s)
 
 void engine_tell(struct engine *e, const bool *told, uint64_t now_us)
 {
+	bool changed[POLICY_RULES_MAX];
+
+	e->tells = false;
 	for (size_t slot = 0; slot < POLICY_RULES_MAX; slot++) {
 		const bool now = told && told[slot];
 
+		changed[slot] = e->told[slot] != now;
 		if (e->told[slot] && !now)
 			e->told_until_us[slot] = now_us;
 		e->told[slot] = now;
+		e->tells |= now;
 	}
-	engine_unsee_told(e);
+	engine_retell(e, changed);
 }
 
 void engine_drain(struct engine *e, enum engine_drain how)
@@ -271,8 +276,8 @@ static bool judge_late_proof(struct engine *e, const struct engine_packet *in, u
 
 /*
  * Whether the kernel is ahead of what it has told: it has admitted the connection, or asks about
- * the ACK, since it tells no more, and the SYN-ACK is still to be heard of. The listener is our own
- * host's, which knows if the ACK is the right one.
+ * the ACK, and the SYN-ACK is still to be heard of. The listener is our own host's, which knows if
+ * the ACK is the right one.
  */
 static bool is_ahead(const struct engine *e, const struct engine_packet *in, enum hs_side side,
 	const struct flow *f, uint64_t now_us, const struct segment *seg)
@@ -282,10 +287,11 @@ static bool is_ahead(const struct engine *e, const struct engine_packet *in, enu
 
 	if (!engine_is_half_open(engine_list_of(f)) || !(f->hs.tag & ENGINE_TAG_UNSEEN))
 		return false;
-	if (e->told[slot])
-		return in->lane == LANE_ADMITTED;
+	if (in->lane == LANE_ADMITTED)
+		return e->told[slot];
 	return side == HS_FROM_CLIENT && !(seg->flags & (TCP_SYN | TCP_RST)) &&
-	       engine_was_told(e, slot, now_us) && flow_age_ms(f, now_us) < told_within_ms;
+	       (e->told[slot] || engine_was_told(e, slot, now_us)) &&
+	       flow_age_ms(f, now_us) < told_within_ms;
 }
 
 static void judge_flow(struct engine *e, const struct engine_packet *in, uint32_t number,

@@ -184,6 +184,7 @@ struct engine_limits {
 			       connections_per_source), of this shard */
 	uint32_t in_flight; /* connections of cookies whose server has not answered, of this
 			       shard */
+	uint32_t shards;    /* there are in all; 0: this one */
 };
 
 struct engine_rule_counters {
@@ -245,6 +246,8 @@ struct learned *engine_shared_learned(struct engine_shared *s);
 struct limiter *engine_shared_limiter(struct engine_shared *s);
 /* Whether adaptive cookies are on for a rule. */
 bool engine_shared_cookies_on(const struct engine_shared *s, uint16_t slot);
+/* When words of the kernel were last lost, in monotonic microseconds; 0: never. */
+uint64_t engine_shared_missed(const struct engine_shared *s);
 /* When a cookie was sent for a rule, in monotonic microseconds, give or take 100 ms; 0: never. */
 uint64_t engine_shared_cookie_sent(const struct engine_shared *s, uint16_t slot);
 
@@ -292,13 +295,13 @@ void engine_untranslated(struct engine *e, const struct translation *t, struct e
 /*
  * From now on the kernel lets handshakes with the listeners of some rules pass and only tells of
  * them: those whose slots are set in `told` (POLICY_RULES_MAX of them; NULL: none). To be called
- * before it does so, and before it does so no more. What it has not been told of is not ended
- * behind such a handshake's back, and for a while afterwards one whose beginning another shard was
- * told of may go on here.
+ * before it does so, and before it does so no more. Nothing is ended behind such a handshake's
+ * back. The shard that is told of one may be another than the one that is asked, so with several of
+ * them those under way are followed no more when that changes, and go on wherever they come.
  */
 void engine_tell(struct engine *e, const bool *told, uint64_t now_us);
 /* Words of the kernel have been lost: such handshakes under way are given up without a word. */
-void engine_missed(struct engine *e);
+void engine_missed(struct engine *e, uint64_t now_us);
 
 /*
  * Ends well: handshakes under way go on, new ones are let through unjudged (DRAIN_OPEN) or dropped

@@ -22,6 +22,7 @@ struct engine_shared {
 							      back: in this window, and the last */
 	_Atomic uint64_t window_us;                        /* when this window began */
 	_Atomic uint32_t windows;                          /* how many there have been */
+	_Atomic uint64_t missed_us;                        /* words of the kernel were lost */
 };
 
 /* A handshake that the client has completed with a cookie, until the server has answered. */
@@ -61,6 +62,7 @@ struct engine {
 	uint64_t started_us;
 	uint64_t rejects_due_us; /* when as many RSTs as were sent are due by their rate */
 	enum engine_drain drain;
+	bool tells;                  /* the kernel, of some rule */
 	bool told[POLICY_RULES_MAX]; /* by slot: the kernel tells of handshakes instead of asking */
 	uint64_t told_until_us[POLICY_RULES_MAX]; /* 0: never */
 	struct engine_counters counters;
@@ -121,8 +123,8 @@ const struct policy_rule *engine_rule_for(const struct engine *e, const struct s
 	enum hs_side side, const struct engine_packet *in);
 struct tuple engine_tuple_of(const struct segment *seg, enum hs_side side);
 
-/* Whether the kernel only tells of such a rule's handshakes, or did until a moment ago: maybe it
- * told another shard of the beginning of one that goes on here. */
+/* Whether the kernel only told of such a rule's handshakes until a moment ago: maybe another shard,
+ * of the beginning of one that goes on here. */
 bool engine_was_told(const struct engine *e, uint16_t slot, uint64_t now_us);
 
 /* Adds an effect; a full list drops it, which the callers' bounds keep from happening. */
@@ -270,8 +272,9 @@ void engine_abandon(struct engine *e, uint32_t number, enum cause cause, struct 
 void engine_expire_followed(
 	struct engine *e, uint32_t number, enum flow_list list, struct effects *out);
 
-/* Half-open flows of rules whose handshakes the kernel only tells of may go on elsewhere. */
-void engine_unsee_told(struct engine *e);
+/* What becomes of half-open flows of rules whose handshakes the kernel is to tell of, or no more:
+ * by slot. */
+void engine_retell(struct engine *e, const bool *changed);
 
 /* One half-open flow more of its rule, and of its source if that is of interest; or one less. */
 void engine_count_half_open(struct engine *e, const struct flow *f, bool more);

@@ -189,10 +189,9 @@ void engine_hand_over(struct engine *e, bool unseen)
 	}
 }
 
-/* Calls `each` for half-open flows of rules whose handshakes the kernel only tells of; it may take
- * them away. */
-static void for_each_told(
-	struct engine *e, void (*each)(struct engine *e, uint32_t number, enum flow_list list))
+/* Calls `each` for half-open flows of the slots that are set; it may take them away. */
+static void for_each_half_open(struct engine *e, const bool *slots,
+	void (*each)(struct engine *e, uint32_t number, enum flow_list list))
 {
 	static const enum flow_list half_open[] = {FLOW_SYN_SENT, FLOW_SYN_RCVD};
 
@@ -201,7 +200,7 @@ static void for_each_told(
 			const struct flow *f = flow_at(e->table, n);
 
 			next = f->next;
-			if (e->told[engine_slot(f)])
+			if (slots[engine_slot(f)])
 				each(e, n, half_open[i]);
 		}
 	}
@@ -213,14 +212,17 @@ static void unsee(struct engine *e, uint32_t number, enum flow_list list)
 	flow_at(e->table, number)->hs.tag |= ENGINE_TAG_UNSEEN;
 }
 
-void engine_unsee_told(struct engine *e)
+void engine_retell(struct engine *e, const bool *changed)
 {
-	for_each_told(e, unsee);
+	for_each_half_open(e, changed, e->limits.shards > 1 ? leave_alone : unsee);
 }
 
-void engine_missed(struct engine *e)
+void engine_missed(struct engine *e, uint64_t now_us)
 {
-	for_each_told(e, leave_alone);
+	if (!e->tells)
+		return;
+	atomic_store_explicit(&e->shared->missed_us, now_us, memory_order_relaxed);
+	for_each_half_open(e, e->told, leave_alone);
 }
 
 static void reset_end(struct effects *out, const struct tuple *t, enum hs_side end, uint32_t seq,

@@ -69,8 +69,7 @@ bool engine_was_told(const struct engine *e, uint16_t slot, uint64_t now_us)
 {
 	const uint64_t until = e->told_until_us[slot];
 
-	return e->told[slot] ||
-	       (until && now_us - until < (uint64_t)e->policy->timeouts.syn_received * 1000000);
+	return until && now_us - until < (uint64_t)e->policy->timeouts.syn_received * 1000000;
 }
 
 /* Takes up a handshake whose SYN passed unseen: by no daemon, or by another shard. */
@@ -89,11 +88,14 @@ static void adopt_half_open(
 	f = flow_at(e->table, number);
 	hs_join_syn_ack(&f->hs, &out->segment);
 	f->hs.tag = engine_tag(rule);
+	if (e->told[rule->slot])
+		f->hs.tag |= ENGINE_TAG_UNSEEN;
 	if (rule->inspect == INSPECT_FULL)
 		window_join(&e->more[number].window, HS_FROM_SERVER, &out->segment);
 	engine_count_half_open(e, f, true);
-	e->counters.started++;
 	e->counters.adopted++;
+	if (!engine_was_told(e, rule->slot, now_us))
+		e->counters.started++;
 }
 
 /*
@@ -129,20 +131,30 @@ static void adopt_established(struct engine *e, const struct policy_rule *rule, 
 	e->counters.adopted++;
 }
 
-/* Whether this goes on with a handshake that another shard was told of. The listener is our own
- * host's, which knows if the ACK is the right one. */
-static bool goes_on_here(struct engine *e, const struct policy_rule *rule, enum hs_side side,
-	uint64_t now_us, struct decision *out)
+/* Whether this goes on with a handshake that another shard was told of, or nobody. The listener is
+ * our own host's, which knows if the ACK is the right one. */
+static bool goes_on_here(struct engine *e, const struct engine_packet *in,
+	const struct policy_rule *rule, enum hs_side side, uint64_t now_us, struct decision *out)
 {
-	const bool syn = out->segment.flags & TCP_SYN;
+	const uint8_t flags = out->segment.flags;
+	const bool was_told = engine_was_told(e, rule->slot, now_us), told = e->told[rule->slot];
 
-	if (!policy_gates(rule) || !engine_was_told(e, rule->slot, now_us) ||
-		syn != (side == HS_FROM_SERVER))
+	if (!policy_gates(rule) || rule->listen_count == 0 || in->hook == HOOK_FORWARD)
 		return false;
-	if (syn)
-		adopt_half_open(e, rule, now_us, out);
-	else
+	if (side == HS_FROM_SERVER) {
+		if (!(flags & TCP_SYN) || (!was_told && !told))
+			return false;
+		if (!told || e->limits.shards <= 1)
+			adopt_half_open(e, rule, now_us, out);
+		return true;
+	}
+	if (!was_told || flags & TCP_SYN)
+		return false;
+	if (!(flags & TCP_RST)) {
 		out->verdict = VERDICT_ADMIT;
+		e->counters.completed++;
+		e->counters.rules[rule->slot].admitted++;
+	}
 	return true;
 }
 
@@ -173,8 +185,6 @@ void engine_judge_stray(
 		adopt_established(e, rule, side, now_us, out);
 		return;
 	}
-	if (goes_on_here(e, rule, side, now_us, out))
-		return;
 	if (side == HS_FROM_SERVER && policy_gates(rule) && proves_standing(e, in, seg, now_us)) {
 		if (seg->flags & TCP_SYN) {
 			adopt_half_open(e, rule, now_us, out);
@@ -189,6 +199,8 @@ void engine_judge_stray(
 	 * opened when the daemon was killed, and take an ACK of a cookie for one of its own. */
 	if (side == HS_FROM_CLIENT && policy_gates(rule) &&
 		engine_prove_instead(e, rule, now_us, out))
+		return;
+	if (goes_on_here(e, in, rule, side, now_us, out))
 		return;
 	t = engine_tuple_of(seg, side);
 	/* Where nothing is enforced a connection is let go for good, and so counted once. */

@@ -133,6 +133,7 @@ static void print_unqueued(enum ruleset_way way, const struct ruleset_plan *plan
 		.group = plan->queue,
 		.workers = plan->workers,
 		.mark = plan->mark,
+		.seed = 1, /* any */
 		.servers = plan->translate,
 		.listeners = told_of_listeners(plan->policy),
 	};

@@ -103,6 +103,7 @@ struct daemon {
 	bool servers_listed;       /* the table is there for them */
 	bool listeners_listed;
 	uint64_t told_us;
+	uint64_t told_gave_up_us; /* 0: it has not */
 	struct floods floods;
 	bool floods_spread;     /* over all workers */
 	uint64_t floods_behind; /* how often workers were */

@@ -8,12 +8,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 enum {
 	WHY = 512,
 	/* Well before the kernel forgets them. */
 	SERVERS_AGAIN_US = 1000000,
 	LISTENERS_AGAIN_US = 4000000,
+	RETRY_US = 10000000, /* after the kernel, or want of descriptors, was against it */
 };
 
 static bool workers_listen(const struct daemon *d)
@@ -31,7 +33,8 @@ void told_open(struct daemon *d)
 		.mark = d->config->netfilter.mark};
 	char why[WHY];
 
-	if (!d->ruleset || !workers_listen(d))
+	if (!d->ruleset || !workers_listen(d) ||
+		getrandom(&plan.seed, sizeof(plan.seed), 0) != (ssize_t)sizeof(plan.seed))
 		return;
 	plan.way = ruleset_way(d->ruleset);
 	d->unqueued = unqueued_open(&plan, why, sizeof(why));
@@ -78,9 +81,10 @@ static void stop_telling(struct daemon *d)
 	tell_engines(d, NULL);
 }
 
-/* Until the rules are applied again. */
+/* For a while. */
 static void give_up(struct daemon *d)
 {
+	d->told_gave_up_us = worker_now();
 	d->servers_listed = d->listeners_listed = false;
 	stop_telling(d);
 }
@@ -90,7 +94,9 @@ void told_apply(struct daemon *d, const struct config *c)
 	char why[WHY];
 
 	d->servers_listed = d->unqueued && d->can_translate && cookies_wanted(&c->policy);
-	d->listeners_listed = d->unqueued && told_of_listeners(&c->policy);
+	d->listeners_listed =
+		d->unqueued && unqueued_tells(d->unqueued) && told_of_listeners(&c->policy);
+	d->told_gave_up_us = 0;
 	/* What is in the maps may be gone, if somebody has flushed them. */
 	d->told_us = 0;
 	if ((!d->servers_listed && !d->listeners_listed) ||
@@ -223,6 +229,8 @@ void told_tick(struct daemon *d)
 
 	if (d->stopping || d->draining)
 		return;
+	if (d->told_gave_up_us && now - d->told_gave_up_us > RETRY_US)
+		told_apply(d, d->config);
 	if (d->servers_listed)
 		changed = look_at_floods(d, now);
 	if (d->listeners_listed)

@@ -317,7 +317,7 @@ static int read_logged_batch(struct worker *w)
 	if (n < 0)
 		log_error("reading the packet log failed: %s", strerror(errno));
 	if (nflog_lost(w->log) != lost)
-		engine_missed(w->engine);
+		engine_missed(w->engine, w->now_us);
 	conntrack_flush(w->conntrack);
 	inject_flush(w->inject);
 	return n > 0 ? n : 0;
@@ -458,6 +458,7 @@ static bool open_engine(struct worker *w, const struct worker_setup *s, char *wh
 		.half_open = s->config->limits.half_open / s->workers,
 		.flows = s->config->limits.flows / s->workers,
 		.in_flight = s->config->limits.handshakes_in_flight / s->workers,
+		.shards = s->workers,
 	};
 
 	if (limits.half_open == 0)

@@ -94,11 +94,19 @@ void nft_run_read(json_t *root, struct ruleset_found *out)
 
 void nft_run_write_clearing(json_t *root, const char *table, FILE *to)
 {
+	json_t *items = json_object_get(root, "nftables"), *item;
 	size_t i;
-	json_t *item;
 
 	fprintf(to, "add table %s\nflush table %s\n", table, table);
-	json_array_foreach(json_object_get(root, "nftables"), i, item)
+	/* Their verdicts may lead to chains. */
+	json_array_foreach(items, i, item)
+	{
+		const char *map =
+			json_string_value(json_object_get(json_object_get(item, "map"), "name"));
+		if (map != NULL)
+			fprintf(to, "flush map %s %s\n", table, map);
+	}
+	json_array_foreach(items, i, item)
 	{
 		json_t *chain = json_object_get(item, "chain");
 		const char *name = json_string_value(json_object_get(chain, "name"));

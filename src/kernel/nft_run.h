@@ -26,8 +26,8 @@ json_t *nft_run_list(const char *command, enum nft_run_how how);
 
 /* Counts a listed table's rules, and what their comments tally. */
 void nft_run_read(json_t *root, struct ruleset_found *out);
-/* Writes what takes away of a listed table whatever its next filling is not to meet: all rules, and
- * the chains that are at no hook. `root` NULL: there is no such table yet. */
+/* Writes what takes away of a listed table whatever its next filling is not to meet: all rules,
+ * what is in maps, and the chains that are at no hook. `root` NULL: there is no such table yet. */
 void nft_run_write_clearing(json_t *root, const char *table, FILE *to);
 
 /* Deletes a table, be it there or not. False with a sentence in `why`. */

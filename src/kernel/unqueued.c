@@ -38,11 +38,16 @@ enum {
 	JUDGING = 50, /* the judging chains' priority, by nftables */
 	LINE = 256,
 	OPENED_LASTS_S = 120, /* longer than user space asks a server */
+	/* New connections that are only told of: more than a proxy of many CPUs has, and no flood
+	 * that fills conntrack's table before the daemon has seen it. */
+	SYNS_PER_S = 30000,
+	SYNS_AT_ONCE = 3000,
 };
 
 struct unqueued {
 	struct unqueued_plan plan;
 	bool spreads; /* the kernel can hash */
+	bool tells;   /* it can tell of listeners */
 	int priority; /* the judging chains', for what is in the kernel; 0: nothing is */
 	size_t rules;
 };
@@ -54,11 +59,15 @@ static void write_map(FILE *to, const char *name, const char *type)
 
 static void write_maps(FILE *to, const struct unqueued_plan *p)
 {
-	write_map(to, "servers4", "ipv4_addr . inet_service");
-	write_map(to, "servers6", "ipv6_addr . inet_service");
+	if (p->servers) {
+		write_map(to, "servers4", "ipv4_addr . inet_service");
+		write_map(to, "servers6", "ipv6_addr . inet_service");
+	}
 	if (p->listeners) {
-		write_map(to, "listeners4", "inet_service");
-		write_map(to, "listeners6", "inet_service");
+		write_map(to, "places4", "ipv4_addr . inet_service");
+		write_map(to, "places6", "ipv6_addr . inet_service");
+		write_map(to, "ports4", "inet_service");
+		write_map(to, "ports6", "inet_service");
 		fputs("\tset opened {\n\t\ttypeof ct id; flags dynamic,timeout; size 65536;\n\t}\n",
 			to);
 	}
@@ -76,7 +85,7 @@ static void write_worker(FILE *to, const struct unqueued_plan *p, unsigned worke
 
 static void write_choice(FILE *to, unsigned workers, const char *chain)
 {
-	fprintf(to, " mod %u vmap { ", workers);
+	fputs(" vmap { ", to);
 	for (unsigned i = 0; i < workers; i++)
 		fprintf(to, "%s%u : goto %s%u", i == 0 ? "" : ", ", i, chain, i);
 	fputs(" }\n", to);
@@ -87,10 +96,23 @@ static void write_spread(FILE *to, unsigned workers)
 {
 	fputs("\tchain all_workers {\n", to);
 	for (int v6 = 0; v6 < 2; v6++) {
-		fprintf(to, "\t\tjhash %s saddr . tcp sport", v6 ? "ip6" : "ip");
+		fprintf(to, "\t\tjhash %s saddr . tcp sport mod %u", v6 ? "ip6" : "ip", workers);
 		write_choice(to, workers, "worker");
 	}
 	fputs("\t}\n", to);
+}
+
+/* By the client's end, whichever end sends: with one seed, so that both ways come to one worker. */
+static void write_teller(FILE *to, const struct unqueued_plan *p, bool reply)
+{
+	const char end = reply ? 'd' : 's';
+
+	for (int v6 = 0; v6 < 2; v6++) {
+		fprintf(to, "\t\tct direction %s jhash %s %caddr . tcp %cport mod %u seed 0x%x",
+			reply ? "reply" : "original", v6 ? "ip6" : "ip", end, end, p->workers,
+			p->seed);
+		write_choice(to, p->workers, "tell");
+	}
 }
 
 static void write_tell(FILE *to, const struct unqueued_plan *p, bool spreads)
@@ -104,13 +126,18 @@ static void write_tell(FILE *to, const struct unqueued_plan *p, bool spreads)
 		"\t\tmeta mark set meta mark | 0x%08x\n",
 		p->mark);
 	if (spreads) {
-		fputs("\t\tsymhash", to);
-		write_choice(to, workers, "tell");
+		write_teller(to, p, false);
+		write_teller(to, p, true);
 	} else {
 		fputs("\t\tgoto tell0\n", to);
 	}
+	fputs("\t}\n", to);
+}
+
+/* What is above the limit is queued, whatever the daemon has come to know of it. */
+static void write_listener(FILE *to, const struct unqueued_plan *p)
+{
 	fprintf(to,
-		"\t}\n"
 		"\tchain own_syns {\n"
 		"\t\tmeta mark & 0x%08x != 0 " IS_SYN "update @opened { ct id timeout %us }\n"
 		"\t}\n"
@@ -118,9 +145,9 @@ static void write_tell(FILE *to, const struct unqueued_plan *p, bool spreads)
 		"\t\tct mark & 0x%08x != 0 return\n"
 		"\t\tct id @opened return\n"
 		"\t\tct state established,related goto tell\n"
-		"\t\t" IS_SYN "ct state new goto tell\n"
+		"\t\t" IS_SYN "ct state new limit rate %u/second burst %u packets goto tell\n"
 		"\t}\n",
-		p->mark, OPENED_LASTS_S, p->mark);
+		p->mark, OPENED_LASTS_S, p->mark, SYNS_PER_S, SYNS_AT_ONCE);
 }
 
 static void write_head(FILE *to, const char *hook, int priority)
@@ -140,24 +167,32 @@ static void write_servers(FILE *to, const char *where)
 		where, where);
 }
 
+static void write_listeners(FILE *to, char end)
+{
+	fprintf(to,
+		"\t\tip %caddr . tcp %cport vmap @places4\n"
+		"\t\tip6 %caddr . tcp %cport vmap @places6\n"
+		"\t\tmeta nfproto ipv4 tcp %cport vmap @ports4\n"
+		"\t\tmeta nfproto ipv6 tcp %cport vmap @ports6\n",
+		end, end, end, end, end, end);
+}
+
 static void write_input(FILE *to, const struct unqueued_plan *p, int priority)
 {
 	write_head(to, "input", priority);
-	if (!p->listeners) {
-		fputs("\t\ttcp flags & (fin | syn | rst | ack) != syn return\n", to);
-		write_servers(to, "iif != \"lo\" ");
-	} else {
+	if (p->listeners)
 		fprintf(to,
 			"\t\t" NO_OPEN "ct mark & 0x%08x != 0 return\n"
 			"\t\tmeta l4proto != tcp return\n"
 			"\t\tct direction reply return\n"
 			"\t\tiif \"lo\" goto own_syns\n",
 			p->mark);
-		write_servers(to, "");
-		fputs("\t\tmeta nfproto ipv4 tcp dport vmap @listeners4\n"
-		      "\t\tmeta nfproto ipv6 tcp dport vmap @listeners6\n",
-			to);
-	}
+	else
+		fputs("\t\ttcp flags & (fin | syn | rst | ack) != syn return\n", to);
+	if (p->servers)
+		write_servers(to, p->listeners ? "" : "iif != \"lo\" ");
+	if (p->listeners)
+		write_listeners(to, 'd');
 	fputs("\t}\n", to);
 }
 
@@ -177,13 +212,10 @@ static void write_output(FILE *to, int priority)
 	fputs("\t\t" NO_OPEN "return\n"
 	      "\t\tmeta l4proto != tcp return\n"
 	      "\t\tct direction original return\n"
-	      "\t\toif \"lo\" return\n"
-	      "\t\tip saddr . tcp sport vmap @servers4\n"
-	      "\t\tip6 saddr . tcp sport vmap @servers6\n"
-	      "\t\tmeta nfproto ipv4 tcp sport vmap @listeners4\n"
-	      "\t\tmeta nfproto ipv6 tcp sport vmap @listeners6\n"
-	      "\t}\n",
+	      "\t\toif \"lo\" return\n",
 		to);
+	write_listeners(to, 's');
+	fputs("\t}\n", to);
 }
 
 static void write_table(
@@ -197,8 +229,10 @@ static void write_table(
 		if (spreads)
 			write_spread(to, p->workers);
 	}
-	if (p->listeners)
+	if (p->listeners) {
 		write_tell(to, p, spreads);
+		write_listener(to, p);
+	}
 	write_input(to, p, priority);
 	if (p->servers)
 		write_forward(to, priority);
@@ -207,7 +241,7 @@ static void write_table(
 	fputs("}\n", to);
 }
 
-static bool can(const struct unqueued_plan *plan, bool spreads)
+static bool can(const struct unqueued_plan *plan, bool servers, bool listeners, bool spreads)
 {
 	struct unqueued_plan all = *plan;
 	char *text = NULL;
@@ -217,7 +251,8 @@ static bool can(const struct unqueued_plan *plan, bool spreads)
 
 	if (to == NULL)
 		return false;
-	all.servers = all.listeners = true;
+	all.servers = servers;
+	all.listeners = listeners;
 	write_table(to, TRIAL, &all, spreads, JUDGING - 1);
 	bool ok = fclose(to) == 0 && nft_run_trial(text, &forbidden);
 	free(text);
@@ -233,14 +268,21 @@ struct unqueued *unqueued_open(const struct unqueued_plan *plan, char *why, size
 		return NULL;
 	}
 	u->plan = *plan;
-	u->spreads = plan->workers > 1 && can(plan, true);
-	if (u->spreads || can(plan, false))
+	u->spreads = plan->workers > 1 && can(plan, true, false, true);
+	/* All of a handshake must come to one worker, which that depends on. */
+	u->tells = can(plan, false, true, u->spreads);
+	if (u->spreads || can(plan, true, false, false))
 		return u;
 	snprintf(why, why_size,
 		"nf_tables can't log, or has no sets with timeouts (modules nft_log and "
 		"nfnetlink_log)");
 	free(u);
 	return NULL;
+}
+
+bool unqueued_tells(const struct unqueued *u)
+{
+	return u->tells;
 }
 
 void unqueued_close(struct unqueued *u)
@@ -327,7 +369,8 @@ int unqueued_apply(struct unqueued *u, bool servers, bool listeners, char *why, 
 	if (priority == 0) {
 		ok = false;
 		snprintf(why, why_size,
-			"iptables' table \"security\" holds rules of others, or is not nf_tables'");
+			"iptables' table \"security\" can't be read, holds rules of others, or is "
+			"not nf_tables'");
 	} else if (!ok) {
 		ok = install(u, priority, there, why, why_size) ||
 		     (unqueued_remove(why, why_size) == 0 &&
@@ -360,7 +403,7 @@ static void write_server(FILE *to, const struct unqueued *u, const struct unqueu
 		fprintf(to, "worker%u }\n", s->worker % u->plan.workers);
 }
 
-static void write_listener(FILE *to, const struct endpoint *at)
+static void list_listener(FILE *to, const struct endpoint *at)
 {
 	const struct addr_range only = {at->addr, at->addr};
 	const char *family = addr_is_v4(&at->addr) ? "4" : "6";
@@ -368,22 +411,30 @@ static void write_listener(FILE *to, const struct endpoint *at)
 
 	addr_range_print(text, &only);
 	if (endpoint_is_any(at))
-		fprintf(to, "add element " TABLE " listeners%s { %u ", family, at->port);
+		fprintf(to, "add element " TABLE " ports%s { %u ", family, at->port);
 	else
-		fprintf(to, "add element " TABLE " servers%s { %s . %u ", family, text, at->port);
+		fprintf(to, "add element " TABLE " places%s { %s . %u ", family, text, at->port);
 	fprintf(to, "timeout %us : goto listener }\n", UNQUEUED_LISTENER_LASTS_S);
 }
 
 /* One that is there keeps its timeout when it is added again. */
+static void write_flushes(FILE *to, const struct unqueued_plan *p)
+{
+	if (p->servers)
+		fputs("flush map " TABLE " servers4\nflush map " TABLE " servers6\n", to);
+	if (p->listeners)
+		fputs("flush map " TABLE " places4\nflush map " TABLE " places6\n"
+		      "flush map " TABLE " ports4\nflush map " TABLE " ports6\n",
+			to);
+}
+
 static void write_lists(FILE *to, const struct unqueued *u, const struct unqueued_lists *l)
 {
-	fputs("flush map " TABLE " servers4\nflush map " TABLE " servers6\n", to);
-	if (u->plan.listeners)
-		fputs("flush map " TABLE " listeners4\nflush map " TABLE " listeners6\n", to);
+	write_flushes(to, &u->plan);
 	for (size_t i = 0; i < l->server_count; i++)
 		write_server(to, u, &l->servers[i]);
 	for (size_t i = 0; i < l->listener_count; i++)
-		write_listener(to, &l->listeners[i]);
+		list_listener(to, &l->listeners[i]);
 }
 
 int unqueued_list(

@@ -35,6 +35,7 @@ struct unqueued_plan {
 	uint16_t group;       /* the first of as many as there are workers */
 	unsigned workers;
 	uint32_t mark; /* our bit of the marks */
+	uint32_t seed; /* of the choice of a worker that is told of a handshake */
 	bool servers;  /* some may come to be listed */
 	bool listeners;
 };
@@ -46,9 +47,11 @@ struct unqueued_lists {
 	size_t listener_count;
 };
 
-/* Finds out by trial whether this kernel can, for both kinds. NULL with a sentence in `why`: it
- * can't, or there is no memory. */
+/* Finds out by trial whether this kernel can. NULL with a sentence in `why`: it can't, not even for
+ * servers, or there is no memory. */
 struct unqueued *unqueued_open(const struct unqueued_plan *plan, char *why, size_t why_size);
+/* Whether it can for listeners. */
+bool unqueued_tells(const struct unqueued *u);
 void unqueued_close(struct unqueued *u); /* what is in the kernel stays */
 
 /*

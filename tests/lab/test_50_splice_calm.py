@@ -4,6 +4,7 @@ While all is calm, handshakes with splice mode's listeners pass the gate without
 is followed and explained all the same, and whatever calls for a verdict gets one.
 """
 
+import json
 import socket
 import time
 
@@ -90,6 +91,45 @@ def test_nothing_is_queued_and_all_is_known(proxy, nginx, family, workers, every
         assert "mark=0 " not in marks and "mark=" in marks, marks
 
 
+def dial_from(lab, family, source):
+    with lab.client.entered():
+        client = socket.socket(socket.AF_INET6 if family == 6 else socket.AF_INET)
+    client.settimeout(5)
+    client.bind(source)
+    client.connect((GATE[family], PORT))
+    return client
+
+
+def link_local(lab, family):
+    """The client's address that leads no farther than its link, as bind() takes it."""
+    if family == 4:
+        lab.client.ip("address", "add", "169.254.7.1/16", "dev", "eth0")
+        lab.gate.ip("route", "add", "169.254.0.0/16", "dev", "client0")
+        return "169.254.7.1", 0
+    shown = json.loads(lab.client.run("ip", "-6", "-j", "address", "show", "dev", "eth0", "scope", "link").stdout)
+    address = next(info["local"] for link in shown for info in link.get("addr_info", []) if info)
+    with lab.client.entered():
+        return address, 0, 0, socket.if_nametoindex("eth0")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_clients_of_the_link(proxy, service, family, workers):
+    """They get no cookies, for want of a way back; their handshakes are told of as any others."""
+    gate = proxy.gate
+    source = link_local(proxy.lab, family)
+    proxy.start(sections(family, daemon={"workers": workers}))
+    calm(gate)
+    before = queued(gate)
+    for _ in range(12):
+        began = time.monotonic()
+        with dial_from(proxy.lab, family, source) as client, service.accept() as server:
+            client.sendall(b"hello")
+            assert hear(server, 5) == b"hello"
+        assert time.monotonic() - began < 0.15, "something had to be sent again"
+    assert queued(gate) == before
+    assert eventually(lambda: handshakes(gate) == (12, 12, 0)), handshakes(gate)
+
+
 def test_what_fails_is_explained(proxy, service, family):
     gate = proxy.gate
     proxy.start({**sections(family), "timeouts": {"syn_received": "2s"}})
@@ -135,15 +175,6 @@ def test_a_wrong_ack_opens_nothing(proxy, service, family):
         flow.send("R")
 
 
-def dial_from(lab, family, port):
-    with lab.client.entered():
-        client = socket.socket(socket.AF_INET6 if family == 6 else socket.AF_INET)
-    client.settimeout(5)
-    client.bind((CLIENT[family], port))
-    client.connect((GATE[family], PORT))
-    return client
-
-
 def vanish(client):
     """Closes a socket without a word to its peer."""
     client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
@@ -174,7 +205,7 @@ def test_a_client_that_comes_back_on_a_standing_connection(proxy, service, famil
     for n in range(1, 5):
         port = leave_a_connection(proxy, service, family)
         began = time.monotonic()
-        with dial_from(proxy.lab, family, port) as again, service.accept() as server:
+        with dial_from(proxy.lab, family, (CLIENT[family], port)) as again, service.accept() as server:
             again.sendall(b"hello")
             assert hear(server, 5) == b"hello"
             server.sendall(b"world")

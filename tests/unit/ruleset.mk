@@ -8,6 +8,7 @@ ruleset_tests = \
 	tests/unit/test_iptables_text \
 	tests/unit/test_lasting \
 	tests/unit/test_tproxy \
+	tests/unit/test_unqueued \
 	tests/kernel/ruleset_test \
 	tests/kernel/lasting_test \
 	tests/kernel/tproxy_test \
@@ -40,6 +41,9 @@ tests_unit_test_iptables_text_SOURCES = tests/unit/test_iptables_text.c
 tests_unit_test_iptables_text_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_iptables_text_LDADD = $(ruleset_test_libs)
 
+tests_unit_test_unqueued_SOURCES = tests/unit/test_unqueued.c
+tests_unit_test_unqueued_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_unqueued_LDADD = $(ruleset_test_libs)
 tests_unit_test_lasting_SOURCES = tests/unit/test_lasting.c
 tests_unit_test_lasting_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_lasting_LDADD = $(ruleset_test_libs)
