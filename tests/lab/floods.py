@@ -7,6 +7,7 @@ what the gate has learned.
 import contextlib
 import fcntl
 import json
+import math
 import os
 import signal
 import subprocess
@@ -33,6 +34,9 @@ HONEST_NETWORK = {4: "10.128.0.0/16", 6: "fd12::/16"}
 HONEST_SOURCES = 200
 
 PAGE_SIZE = 1000
+
+# docs/cookies.md: what an ACK without timestamps has by guessing.
+GUESSED = 6 / 2 ** 24
 
 
 def route(lab):
@@ -175,6 +179,18 @@ def learn(lab, gate, family, port=80, server=None):
 
     assert eventually(known), f"nothing was learned of {server}: {gate.ask('rules')}"
     return cookies(gate)["accepted"]
+
+
+def lucky(acks):
+    """The most cookies that so many ACKs may guess: more have a chance of less than one in a million (Poisson)."""
+    mean = acks * GUESSED
+    most, chance = 0, math.exp(-mean)
+    beyond = 1 - chance
+    while beyond > 1e-6:
+        most += 1
+        chance *= mean / most
+        beyond -= chance
+    return most
 
 
 def cookies(gate):
