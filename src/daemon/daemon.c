@@ -19,6 +19,7 @@
 #include "daemon/daemon_state.h"
 #include "daemon/interception.h"
 #include "daemon/log.h"
+#include "daemon/nft_process.h"
 #include "daemon/notify.h"
 #include "daemon/privileges.h"
 #include "daemon/program.h"
@@ -545,6 +546,7 @@ static void close_all(struct daemon *d)
 			close(d->words[i]);
 	if (d->netns_lock >= 0)
 		close(d->netns_lock);
+	nft_process_stop(d->nft);
 	helper_stop(d->helper);
 	config_free(d->unconfirmed_old);
 	config_free(d->config);
@@ -569,11 +571,13 @@ int daemon_run(const struct cmdline *options)
 	if (privileges_enough(why, sizeof(why))) {
 		make_folder_of(d.config->daemon.control);
 		d.helper = helper_start(options->file, d.config->daemon.control, why, sizeof(why));
+		if (d.helper)
+			d.nft = nft_process_start(d.config->daemon.user, why, sizeof(why));
 	}
 	splicing_inherit(&d);
 	log_open(d.config->daemon.log,
 		options->has_level ? options->level : d.config->daemon.log_level);
-	if (!d.helper || !start(&d, why, sizeof(why))) {
+	if (!d.nft || !start(&d, why, sizeof(why))) {
 		log_error("%s", why);
 		goto out;
 	}

@@ -45,6 +45,7 @@ struct daemon {
 	uint64_t started_us;
 
 	struct helper *helper;
+	struct nft_process *nft; /* what nft_run is done in */
 	int netns_lock;
 	struct ruleset *ruleset; /* NULL: manage = none */
 	bool rules_in;

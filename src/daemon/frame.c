@@ -69,6 +69,13 @@ bool frame_send(int fd, int32_t kind, const struct frame_part *parts, size_t cou
 	return true;
 }
 
+bool frame_send_words(int fd, int32_t kind, const char *words)
+{
+	const struct frame_part part = {words, strlen(words)};
+
+	return frame_send(fd, kind, &part, 1);
+}
+
 /*
  * Points the parts into `raw`. A part's bytes are moved back over its length, which makes room for
  * the NUL after them.

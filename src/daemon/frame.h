@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 enum {
-	FRAME_BYTES_MAX = 16 << 20,
+	FRAME_BYTES_MAX = 64 << 20,
 	FRAME_PARTS_MAX = 4096,
 };
 
@@ -31,6 +31,8 @@ struct frame {
 
 /* False with errno: EMSGSIZE if it is too large, and nothing was sent. */
 bool frame_send(int fd, int32_t kind, const struct frame_part *parts, size_t count);
+/* A frame of one part, a string. */
+bool frame_send_words(int fd, int32_t kind, const char *words);
 /*
  * Waits for a whole frame; false at the end of file, on errors (errno) and for frames that are
  * wrong. Free with frame_free.

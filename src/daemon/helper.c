@@ -15,27 +15,22 @@
  * fixed before the fork, a frame that is wrong ends the child. It keeps the capabilities that
  * iptables needs and reading others' files, and no other.
  *
- * It ends when its socket does, or with its parent, and ignores the signals that a terminal or a
- * service manager sends to all processes alike: the daemon still needs it then, to take the rules
- * away. Nothing else is open in it, for it is started first.
+ * It ignores the signals that all processes get alike (child.h): the daemon still needs it then, to
+ * take the rules away.
  */
 #include "daemon/helper.h"
 
-#include "daemon/frame.h"
+#include "daemon/child.h"
 #include "daemon/program.h"
 
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -46,13 +41,11 @@ enum {
 
 enum {
 	EXEC_TIMEOUT_MS = 30000,
-	ANSWER_TIMEOUT_S = 40, /* more than the helper itself waits */
 	ARGUMENTS_MAX = 128,
 };
 
 struct helper {
-	pid_t pid;
-	int fd; /* -1: it is gone */
+	struct child child;
 };
 
 /* What the child was given before the fork. The folder is open, so that no path is followed twice:
@@ -62,13 +55,6 @@ struct charge {
 	int folder;
 	const char *socket;
 };
-
-static bool answer_words(int fd, int32_t kind, const char *words)
-{
-	const struct frame_part part = {words, strlen(words)};
-
-	return frame_send(fd, kind, &part, 1);
-}
 
 /* parts: input, argv[0], argv[1] ...; an input of no bytes stands for none. */
 static bool answer_exec(int fd, const struct frame *f)
@@ -82,9 +68,9 @@ static bool answer_exec(int fd, const struct frame *f)
 	for (size_t i = 1; i < f->count; i++)
 		argv[i - 1] = f->parts[i].bytes;
 	if (!program_allowed(argv, f->parts[0].bytes, why, sizeof(why)))
-		return answer_words(fd, -1, why);
+		return frame_send_words(fd, -1, why);
 	int status = program_run(argv, f->parts[0].bytes, EXEC_TIMEOUT_MS, &output);
-	bool sent = answer_words(fd, status, output != NULL ? output : "no memory");
+	bool sent = frame_send_words(fd, status, output != NULL ? output : "no memory");
 	free(output);
 	return sent;
 }
@@ -109,7 +95,7 @@ static bool answer_config(int fd, const char *file)
 	}
 	bool sent = frame_send(fd, kind, parts, n);
 	if (!sent && errno == EMSGSIZE)
-		sent = answer_words(fd, -1, "the configuration files are too large");
+		sent = frame_send_words(fd, -1, "the configuration files are too large");
 	config_sources_free(sources, count);
 	config_errors_free(&errors);
 	return sent;
@@ -121,11 +107,12 @@ static bool answer_socket(int fd, const struct charge *charge)
 
 	if (fstatat(charge->folder, charge->socket, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		if (!S_ISSOCK(st.st_mode))
-			return answer_words(fd, -1, "it is no socket");
+			return frame_send_words(fd, -1, "it is no socket");
 		if (unlinkat(charge->folder, charge->socket, 0) == 0)
-			return answer_words(fd, 0, "");
+			return frame_send_words(fd, 0, "");
 	}
-	return errno == ENOENT ? answer_words(fd, 0, "") : answer_words(fd, -1, strerror(errno));
+	return errno == ENOENT ? frame_send_words(fd, 0, "")
+			       : frame_send_words(fd, -1, strerror(errno));
 }
 
 static bool answer(int fd, const struct frame *f, const struct charge *charge)
@@ -157,27 +144,16 @@ static void keep_few_capabilities(void)
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-_Noreturn static void serve(int fd, pid_t parent, const struct charge *charge)
+static void serve(int fd, void *arg)
 {
 	struct frame f;
+	bool answered = true;
 
-	prctl(PR_SET_NAME, "ackgated-helper");
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(0);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGUSR1, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
 	keep_few_capabilities();
-	while (frame_receive(fd, &f)) {
-		bool answered = answer(fd, &f, charge);
+	while (answered && frame_receive(fd, &f)) {
+		answered = answer(fd, &f, arg);
 		frame_free(&f);
-		if (!answered)
-			break;
 	}
-	_exit(0);
 }
 
 static struct charge charge_of(const char *config_file, const char *control)
@@ -194,51 +170,20 @@ static struct charge charge_of(const char *config_file, const char *control)
 	return charge;
 }
 
-/* Sockets that were handed to the daemon are not the child's: it would keep them open. */
-static void close_others(int a, int b)
-{
-	const int low = a < b ? a : b, high = a < b ? b : a;
-
-	if (low > STDERR_FILENO + 1)
-		close_range(STDERR_FILENO + 1, (unsigned)low - 1, 0);
-	if (low < 0 || high > low + 1)
-		close_range((unsigned)(low < 0 ? STDERR_FILENO : low) + 1, (unsigned)high - 1, 0);
-	close_range((unsigned)high + 1, ~0u, 0);
-}
-
 struct helper *helper_start(
 	const char *config_file, const char *control, char *why, size_t why_size)
 {
-	const struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT_S};
-	const struct charge charge = charge_of(config_file, control);
+	struct charge charge = charge_of(config_file, control);
 	struct helper *h = malloc(sizeof(*h));
-	pid_t parent = getpid();
-	int fds[2] = {-1, -1};
+	bool started = h != NULL &&
+		       child_start(&h->child, "ackgated-helper", charge.folder, serve, &charge);
 
-	if (h == NULL || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
-		goto failed;
-	h->fd = fds[0];
-	h->pid = fork();
-	if (h->pid < 0)
-		goto failed;
-	if (h->pid == 0) {
-		close_others(fds[1], charge.folder);
-		serve(fds[1], parent, &charge);
-	}
-	close(fds[1]);
+	if (!started)
+		snprintf(why, why_size, "the helper process can't be started: %s", strerror(errno));
 	if (charge.folder >= 0)
 		close(charge.folder);
-	setsockopt(h->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	return h;
-
-failed:
-	snprintf(why, why_size, "the helper process can't be started: %s", strerror(errno));
-	if (fds[0] >= 0) {
-		close(fds[0]);
-		close(fds[1]);
-	}
-	if (charge.folder >= 0)
-		close(charge.folder);
+	if (started)
+		return h;
 	free(h);
 	return NULL;
 }
@@ -247,32 +192,8 @@ void helper_stop(struct helper *h)
 {
 	if (h == NULL)
 		return;
-	if (h->fd >= 0)
-		close(h->fd);
-	while (waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	child_stop(&h->child);
 	free(h);
-}
-
-/*
- * One request and its answer. A helper that failed is not spoken to again: an answer that comes
- * late would be taken for the next one's. A request that is too large was not sent and does no
- * harm.
- */
-static bool ask(struct helper *h, int32_t kind, const struct frame_part *parts, size_t count,
-	struct frame *f)
-{
-	if (h->fd < 0)
-		return false;
-	if (frame_send(h->fd, kind, parts, count)) {
-		if (frame_receive(h->fd, f))
-			return true;
-	} else if (errno == EMSGSIZE) {
-		return false;
-	}
-	close(h->fd);
-	h->fd = -1;
-	return false;
 }
 
 int helper_exec(void *arg, const char *const argv[], const char *input, char **output)
@@ -287,10 +208,11 @@ int helper_exec(void *arg, const char *const argv[], const char *input, char **o
 	parts[n++] = (struct frame_part){input, strlen(input)};
 	for (; *argv != NULL && n < ARGUMENTS_MAX; argv++)
 		parts[n++] = (struct frame_part){*argv, strlen(*argv)};
-	if (*argv != NULL || !ask(h, REQUEST_EXEC, parts, n, &f)) {
+	if (*argv != NULL || !child_ask(&h->child, REQUEST_EXEC, parts, n, &f)) {
 		if (output != NULL)
-			*output = strdup(h->fd < 0 ? "the helper process is gone"
-						   : "that is more than the helper process takes");
+			*output = strdup(h->child.fd < 0
+						 ? "the helper process is gone"
+						 : "that is more than the helper process takes");
 		return -1;
 	}
 	int status = f.kind;
@@ -344,7 +266,7 @@ struct config_source *helper_read_config(
 	struct config_source *sources = NULL;
 	struct frame f;
 
-	if (!ask(h, REQUEST_READ_CONFIG, NULL, 0, &f)) {
+	if (!child_ask(&h->child, REQUEST_READ_CONFIG, NULL, 0, &f)) {
 		config_errors_add(
 			errors, "the helper process that reads the configuration is gone: restart");
 		return NULL;
@@ -364,7 +286,7 @@ bool helper_remove_socket(struct helper *h, char *why, size_t why_size)
 {
 	struct frame f;
 
-	if (h == NULL || !ask(h, REQUEST_REMOVE_SOCKET, NULL, 0, &f)) {
+	if (h == NULL || !child_ask(&h->child, REQUEST_REMOVE_SOCKET, NULL, 0, &f)) {
 		snprintf(why, why_size, "the helper process is gone");
 		return false;
 	}

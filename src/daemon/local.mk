@@ -7,6 +7,8 @@ src_daemon_libackdaemon_a_SOURCES = \
 	src/daemon/privileges.c src/daemon/privileges.h \
 	src/daemon/frame.c src/daemon/frame.h \
 	src/daemon/program.c src/daemon/program.h \
+	src/daemon/child.c src/daemon/child.h \
+	src/daemon/nft_process.c src/daemon/nft_process.h \
 	src/daemon/helper.c src/daemon/helper.h
 src_daemon_libackdaemon_a_SOURCES += \
 	src/daemon/cmdline.c src/daemon/cmdline.h \

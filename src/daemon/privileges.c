@@ -79,44 +79,54 @@ static bool give_away(
 	return true;
 }
 
-/* Becomes pw's user with the capabilities that are needed alone; libcap-ng's error, 0 if it went
- * well. */
-static int change_to(const struct passwd *pw)
+static const struct passwd *find(const char *user, char *why, size_t why_size)
 {
-	/* Only listeners of splice rules want it, so some may start without. */
-	const bool binds = capng_have_capability(CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
-
-	capng_clear(CAPNG_SELECT_ALL);
-	if (capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN, CAP_NET_RAW,
-		    -1) < 0 ||
-		(binds && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
-				  CAP_NET_BIND_SERVICE) < 0))
-		return -1;
-	if (pw->pw_uid == 0)
-		return capng_apply(CAPNG_SELECT_ALL);
-	return capng_change_id((int)pw->pw_uid, (int)pw->pw_gid,
-		CAPNG_INIT_SUPP_GRP | CAPNG_CLEAR_BOUNDING | CAPNG_CLEAR_AMBIENT);
-}
-
-bool privileges_drop(const char *user, const char *const owned[], char *why, size_t why_size)
-{
-	errno = 0;
 	const struct passwd *pw = getpwnam(user);
 
-	if (pw == NULL) {
+	if (pw == NULL)
 		snprintf(why, why_size,
 			"there is no user '%s': create it (`useradd --system %s`), or say user = "
 			"root",
 			user, user);
-		return false;
-	}
-	if (!give_away(owned, pw, why, why_size))
-		return false;
-	int rc = change_to(pw);
+	return pw;
+}
+
+static int choose_admin(void)
+{
+	capng_clear(CAPNG_SELECT_ALL);
+	return capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN);
+}
+
+static int choose_daemons(void)
+{
+	/* Only listeners of splice rules want it, so some may start without. */
+	const bool binds = capng_have_capability(CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
+
+	if (choose_admin() < 0 ||
+		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_RAW) < 0)
+		return -1;
+	return binds ? capng_update(
+			       CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_BIND_SERVICE)
+		     : 0;
+}
+
+/* Becomes pw's user with the capabilities that `choose` leaves alone. */
+static bool become(const struct passwd *pw, int (*choose)(void), char *why, size_t why_size)
+{
+	int rc;
+
+	/* After a fork libcap-ng may mean the parent still (before 0.8.3). */
+	capng_setpid(getpid());
+	rc = choose();
+	if (rc == 0)
+		rc = pw->pw_uid == 0 ? capng_apply(CAPNG_SELECT_ALL)
+				     : capng_change_id((int)pw->pw_uid, (int)pw->pw_gid,
+					       CAPNG_INIT_SUPP_GRP | CAPNG_CLEAR_BOUNDING |
+						       CAPNG_CLEAR_AMBIENT);
 	if (rc != 0) {
 		snprintf(why, why_size,
-			"can't become user '%s' with fewer capabilities (step %d): %s", user, -rc,
-			strerror(errno));
+			"can't become user '%s' with fewer capabilities (step %d): %s", pw->pw_name,
+			-rc, strerror(errno));
 		return false;
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
@@ -124,4 +134,19 @@ bool privileges_drop(const char *user, const char *const owned[], char *why, siz
 		return false;
 	}
 	return true;
+}
+
+bool privileges_drop(const char *user, const char *const owned[], char *why, size_t why_size)
+{
+	const struct passwd *pw = find(user, why, why_size);
+
+	return pw != NULL && give_away(owned, pw, why, why_size) &&
+	       become(pw, choose_daemons, why, why_size);
+}
+
+bool privileges_drop_to_admin(const char *user, char *why, size_t why_size)
+{
+	const struct passwd *pw = find(user, why, why_size);
+
+	return pw != NULL && become(pw, choose_admin, why, why_size);
 }

@@ -21,5 +21,7 @@ bool privileges_enough(char *why, size_t why_size);
  * started, for capabilities are each thread's own. False with a sentence in `why`.
  */
 bool privileges_drop(const char *user, const char *const owned[], char *why, size_t why_size);
+/* The same for a process that owns nothing and keeps CAP_NET_ADMIN alone. */
+bool privileges_drop_to_admin(const char *user, char *why, size_t why_size);
 
 #endif

@@ -10,9 +10,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+static nft_run_fn elsewhere;
+static void *elsewhere_arg;
+
+void nft_run_elsewhere(nft_run_fn run, void *arg)
+{
+	elsewhere = run;
+	elsewhere_arg = arg;
+}
+
+bool nft_run(const char *command, enum nft_run_how how, char **said)
+{
+	return elsewhere != NULL ? elsewhere(elsewhere_arg, command, how, said)
+				 : nft_run_here(command, how, said);
+}
+
 /* libnftables opens its socket when a context is made and ends the process if it can't, hence the
  * look before. */
-bool nft_run(const char *command, enum nft_run_how how, char **said)
+bool nft_run_here(const char *command, enum nft_run_how how, char **said)
 {
 	struct mnl_socket *nl = mnl_socket_open(NETLINK_NETFILTER);
 	struct nft_ctx *nft = NULL;

@@ -14,8 +14,18 @@ enum nft_run_how {
 	NFT_RUN_JSON_ELEMENTS /* with it */
 };
 
-/* True if the command succeeded. What it says goes to *said, to be freed. */
+/* True if the command succeeded. What it says goes to *said, to be freed; NULL without memory. */
 bool nft_run(const char *command, enum nft_run_how how, char **said);
+/*
+ * Has all of that done by somebody else. libnftables waits for the kernel with select(), and so
+ * ends a process that has 1,024 descriptors open when it comes to speak; it does so also without
+ * memory.
+ */
+typedef bool (*nft_run_fn)(void *arg, const char *command, enum nft_run_how how, char **said);
+void nft_run_elsewhere(nft_run_fn run, void *arg);
+/* Right here, whoever was named. */
+bool nft_run_here(const char *command, enum nft_run_how how, char **said);
+
 /* False with a sentence in `why`: that nftables "refused it", or whatever `what` is, and its first
  * line. */
 bool nft_run_or_say(const char *command, const char *what, char *why, size_t why_size);

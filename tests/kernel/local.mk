@@ -9,6 +9,7 @@ kernel_tests = \
 	tests/kernel/translations_nat_test \
 	tests/kernel/protected_test \
 	tests/kernel/netns_lock_test \
+	tests/kernel/nft_process_test \
 	tests/kernel/splice_test \
 	tests/kernel/splice_opening_test \
 	tests/kernel/splice_limits_test \
@@ -53,6 +54,11 @@ tests_kernel_protected_test_LDADD = $(kernel_test_ldadd)
 tests_kernel_netns_lock_test_SOURCES = tests/kernel/netns_lock_test.c $(kernel_test_netns)
 tests_kernel_netns_lock_test_CFLAGS = $(kernel_test_cflags)
 tests_kernel_netns_lock_test_LDADD = $(kernel_test_ldadd)
+
+tests_kernel_nft_process_test_SOURCES = tests/kernel/nft_process_test.c $(kernel_test_netns)
+tests_kernel_nft_process_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
+tests_kernel_nft_process_test_LDADD = src/daemon/libackdaemon.a $(kernel_test_ldadd) \
+	$(NFTABLES_LIBS) $(CAPNG_LIBS) $(JANSSON_LIBS) -lpthread
 
 kernel_test_spliced = tests/kernel/spliced.c tests/kernel/spliced.h \
 	tests/kernel/spliced_modes.h $(kernel_test_netns)

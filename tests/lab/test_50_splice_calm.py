@@ -91,6 +91,23 @@ def test_nothing_is_queued_and_all_is_known(proxy, nginx, family, workers, every
         assert "mark=0 " not in marks and "mark=" in marks, marks
 
 
+def test_thousands_of_descriptors(proxy, family, service):
+    """libnftables can't be had in a process with more than 1,024; both a reload and what is told go by it."""
+    gate = proxy.gate
+    proxy.start(sections(family))
+    held = []
+    for _ in range(600):
+        held += [proxy.dial(family, PORT), service.accept()]
+    assert proxy.open() == 600
+    gate.reload(sections(family, idle_timeout="10m"))
+    calm(gate)
+    before = queued(gate)
+    held += [proxy.dial(family, PORT), service.accept()]
+    assert queued(gate) == before
+    for one in held:
+        one.close()
+
+
 def dial_from(lab, family, source):
     with lab.client.entered():
         client = socket.socket(socket.AF_INET6 if family == 6 else socket.AF_INET)

@@ -295,7 +295,7 @@ static void too_much_is_refused_and_harmless(void **state)
 {
 	static const char *const version[] = {"iptables", "-V", NULL};
 	struct helper *h = start_helper("/nowhere.ini");
-	size_t size = 17 << 20;
+	size_t size = FRAME_BYTES_MAX + 1;
 	char *input = malloc(size + 1), *output;
 	const char *many[300] = {NULL};
 
