@@ -217,6 +217,8 @@ int daemon_apply_rules(struct daemon *d, const struct config *c, char *why, size
 	if (!d->ruleset)
 		return 0;
 	plan.workers = d->worker_count;
+	plan.were_away = upkeep_rules_were_away;
+	plan.arg = d;
 	cookies_plan(d, c, &plan);
 	d->rules_stale = cookies_apply(d, c, why, why_size) != 0 ||
 			 ruleset_apply(d->ruleset, &plan, why, why_size) != 0;

@@ -166,6 +166,8 @@ void upkeep_follow_config(struct daemon *d);
 void upkeep_survey(struct daemon *d);
 /* Somebody may have taken away what is ours in the kernel. */
 void upkeep_mend_soon(struct daemon *d);
+/* For ruleset_plan: what came and went meanwhile has not been seen. `arg` is the daemon. */
+void upkeep_rules_were_away(void *arg);
 
 /* answers.c */
 extern const struct control_ops answers_ops;

@@ -169,17 +169,34 @@ static void lose_sight(const struct worker_view *view, void *arg)
 	engine_hand_over(view->engine, true);
 }
 
+static void say_away(void)
+{
+	log_warning("somebody took our kernel rules away; putting them back");
+}
+
+void upkeep_rules_were_away(void *arg)
+{
+	struct daemon *d = arg;
+
+	say_away();
+	daemon_adopt(d, d->config);
+	daemon_call_all(d, lose_sight, NULL);
+}
+
 static void mend(struct daemon *d)
 {
+	bool judging;
 	char why[WHY];
 
 	d->intact_checked_us = worker_now();
 	interception_mend(d);
-	if (!d->ruleset || (ruleset_intact(d->ruleset) && cookies_intact(d)))
+	if (!d->ruleset)
 		return;
-	log_warning("somebody took our kernel rules away; putting them back");
-	daemon_adopt(d, d->config);
-	daemon_call_all(d, lose_sight, NULL);
+	judging = ruleset_intact(d->ruleset);
+	if (judging && cookies_intact(d))
+		return;
+	if (judging)
+		say_away();
 	if (daemon_apply_rules(d, d->config, why, sizeof(why)) != 0)
 		log_error("our kernel rules can't be put back: %s", why);
 	else

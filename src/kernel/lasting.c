@@ -11,10 +11,6 @@
 
 #define TRIAL LASTING_TABLE "_trial"
 
-enum {
-	LINE = 256
-};
-
 struct lasting {
 	const char *cannot_translate; /* NULL: it can */
 	const char *cannot_block;
@@ -132,20 +128,6 @@ static bool read_rules(struct lasting *l, json_t *root, struct ruleset_found *fo
 	return true;
 }
 
-static bool run(const char *text, const char *failed, char *why, size_t why_size)
-{
-	char line[LINE];
-	char *said;
-	bool ok = nft_run(text, NFT_RUN_PLAIN, &said);
-
-	if (!ok) {
-		ruleset_first_line(line, sizeof(line), said);
-		snprintf(why, why_size, "%s: %s", failed, line);
-	}
-	free(said);
-	return ok;
-}
-
 /* What was translated once goes on to be: connections may stand whatever the policy says now. And
  * once there were blocks, the chains that look for them stay: to delete one would cost the queues
  * their packets. */
@@ -190,7 +172,7 @@ static bool install_guard(struct lasting *l, char *why, size_t why_size)
 {
 	if (l->parts.guard || l->rules < 0)
 		return true;
-	if (!run(l->guard, "nftables refused the rules that a block needs", why, why_size))
+	if (!nft_run_or_say(l->guard, "refused the rules that a block needs", why, why_size))
 		return false;
 	l->parts.guard = true;
 	l->rules += l->guard_rules;
@@ -213,7 +195,7 @@ static long install(const struct policy *policy, json_t *there, struct lasting_p
 	}
 	if (rules < 0)
 		snprintf(why, why_size, "out of memory for the rules");
-	else if (!run(text, "nftables refused the lasting rules", why, why_size))
+	else if (!nft_run_or_say(text, "refused the lasting rules", why, why_size))
 		rules = -1;
 	free(text);
 	return rules;
@@ -281,7 +263,7 @@ static bool remove_blocks(json_t *there, char *why, size_t why_size)
 	if (!ok)
 		snprintf(why, why_size, "out of memory");
 	else
-		ok = run(text, "nftables did not remove the blocks", why, why_size);
+		ok = nft_run_or_say(text, "did not remove the blocks", why, why_size);
 	free(text);
 	return ok;
 }

@@ -164,6 +164,12 @@ static bool clear_way(
 	return ways[way]->remove(host, why, why_size);
 }
 
+bool ruleset_intact(struct ruleset *r)
+{
+	struct ruleset_found found;
+	return read_rules(r, &found) && (long)found.rules == r->rules;
+}
+
 /* An earlier process may have gone the other way: no packet is to be judged twice. */
 static void clear_other_way(struct ruleset *r)
 {
@@ -184,7 +190,6 @@ static void forget_own_changes(struct ruleset *r)
 
 int ruleset_apply(struct ruleset *r, const struct ruleset_plan *plan, char *why, size_t why_size)
 {
-	struct ruleset_found before;
 	struct chains *chains;
 	bool first = r->rules < 0;
 
@@ -195,9 +200,10 @@ int ruleset_apply(struct ruleset *r, const struct ruleset_plan *plan, char *why,
 		snprintf(why, why_size, "out of memory for the rules");
 		return -1;
 	}
-	/* Rules that an earlier process left are taken over with what they let through, but not
-	 * with their counts. */
-	read_rules(r, &before);
+	/* This reads what they have counted. Rules that an earlier process left are taken over with
+	 * what they let through, but not with their counts. */
+	if (!first && !ruleset_intact(r) && plan->were_away != NULL)
+		plan->were_away(plan->arg);
 	long rules = ways[r->way]->install(&r->host, chains, why, why_size);
 	if (rules >= 0) {
 		r->rules = rules;
@@ -218,12 +224,6 @@ int ruleset_remove(struct ruleset *r, char *why, size_t why_size)
 		r->rules = -1;
 	forget_own_changes(r);
 	return ok ? 0 : -1;
-}
-
-bool ruleset_intact(struct ruleset *r)
-{
-	struct ruleset_found found;
-	return read_rules(r, &found) && (long)found.rules == r->rules;
 }
 
 int ruleset_counts(struct ruleset *r, struct ruleset_counts *out)

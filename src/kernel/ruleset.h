@@ -40,6 +40,9 @@ struct ruleset_plan {
 				      NULL: none are */
 	const struct ruleset_route *routes;
 	size_t route_count;
+	/* Called if rules of ours were missing, just before all are put in; NULL: nobody asks. */
+	void (*were_away)(void *arg);
+	void *arg;
 };
 
 /*

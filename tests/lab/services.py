@@ -121,6 +121,15 @@ class Downloads:
             self.process.wait()
 
 
+def readable(sockets, timeout):
+    """Those of them that there is something to read from; select() would end at 1,024 descriptors."""
+    poll = select.poll()
+    for one in sockets:
+        poll.register(one, select.POLLIN)
+    ready = {number for number, _ in poll.poll(timeout * 1000)}
+    return [one for one in sockets if one.fileno() in ready]
+
+
 class Echo:
     """A service that sends back what it gets, and lets the test speak first through .peers."""
 
@@ -142,8 +151,7 @@ class Echo:
 
     def _serve(self):
         while not self._stop.is_set():
-            readable, _, _ = select.select(self._listeners + self.peers, [], [], 0.1)
-            for ready in readable:
+            for ready in readable(self._listeners + self.peers, 0.1):
                 if ready in self._listeners:
                     self.peers.append(ready.accept()[0])
                 elif ready in self.peers:

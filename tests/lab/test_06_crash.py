@@ -2,6 +2,7 @@
 """Point 6: what stands outlives a crash; what was changed is put back at an orderly end."""
 
 import os
+import signal
 
 import pytest
 
@@ -151,6 +152,31 @@ def test_rules_flushed_by_others_are_mended(lab, gate, family):
     assert eventually(lambda: "bad_flags" in gate.drops())
     assert len(seen.segments()) == before
     standing.close()
+
+
+@pytest.mark.parametrize("inspect", ["handshake", "full"])
+def test_rules_flushed_just_before_a_reload(lab, gate, family, inspect):
+    """`nft flush ruleset; systemctl reload ackgate`: the reload puts them back, and what it has not seen meanwhile is nobody's fault."""
+    lab.closing(Echo(lab.server, 7))
+    sections = {"rule echo": {"port": 7, "inspect": inspect}}
+    gate.start(sections)
+    server = lab.server_address[family]
+    standing = connect(lab.client, server, 7)
+    assert talk(standing)
+    gate.signal(signal.SIGSTOP)
+    lab.gate.run("nft", "flush", "ruleset")
+    assert talk(standing)
+    young = connect(lab.client, server, 7)
+    assert talk(young)
+    gate.write({**sections, "rule more": {"port": 9}})
+    gate.signal(signal.SIGHUP)
+    gate.signal(signal.SIGCONT)
+    assert eventually(lambda: "generation 2 is in force" in gate.log(), 10)
+    assert talk(standing) and talk(young)
+    assert gate.log().count("somebody took our kernel rules away") == 1
+    assert gate.drops() == {}
+    standing.close()
+    young.close()
 
 
 def interception(namespace):
