@@ -206,6 +206,21 @@ static void for_each_half_open(struct engine *e, const bool *slots,
 	}
 }
 
+static void follow_no_more(struct engine *e, uint32_t number, enum flow_list list)
+{
+	engine_unfollow(e, engine_slot(flow_at(e->table, number)), 1);
+	leave_alone(e, number, list);
+}
+
+/* One that the kernel goes on to tell of passes wherever it comes. */
+static void retold(struct engine *e, uint32_t number, enum flow_list list)
+{
+	if (e->told[engine_slot(flow_at(e->table, number))])
+		leave_alone(e, number, list);
+	else
+		follow_no_more(e, number, list);
+}
+
 static void unsee(struct engine *e, uint32_t number, enum flow_list list)
 {
 	(void)list;
@@ -214,7 +229,7 @@ static void unsee(struct engine *e, uint32_t number, enum flow_list list)
 
 void engine_retell(struct engine *e, const bool *changed)
 {
-	for_each_half_open(e, changed, e->limits.shards > 1 ? leave_alone : unsee);
+	for_each_half_open(e, changed, e->limits.shards > 1 ? retold : unsee);
 }
 
 void engine_missed(struct engine *e, uint64_t now_us)
@@ -222,7 +237,7 @@ void engine_missed(struct engine *e, uint64_t now_us)
 	if (!e->tells)
 		return;
 	atomic_store_explicit(&e->shared->missed_us, now_us, memory_order_relaxed);
-	for_each_half_open(e, e->told, leave_alone);
+	for_each_half_open(e, e->told, follow_no_more);
 }
 
 static void reset_end(struct effects *out, const struct tuple *t, enum hs_side end, uint32_t seq,

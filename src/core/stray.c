@@ -72,6 +72,23 @@ bool engine_was_told(const struct engine *e, uint16_t slot, uint64_t now_us)
 	return until && now_us - until < (uint64_t)e->policy->timeouts.syn_received * 1000000;
 }
 
+void engine_unfollow(struct engine *e, uint16_t slot, uint32_t handshakes)
+{
+	atomic_fetch_add_explicit(&e->shared->unfollowed[slot], handshakes, memory_order_relaxed);
+}
+
+/* Takes one of them; an ACK more than there are handshakes is a stray like any other. */
+static bool take_unfollowed(struct engine *e, uint16_t slot)
+{
+	_Atomic uint32_t *left = &e->shared->unfollowed[slot];
+	uint32_t n = atomic_load_explicit(left, memory_order_relaxed);
+
+	while (n && !atomic_compare_exchange_weak_explicit(
+			    left, &n, n - 1, memory_order_relaxed, memory_order_relaxed))
+		;
+	return n;
+}
+
 /* Takes up a handshake whose SYN passed unseen: by no daemon, or by another shard. */
 static void adopt_half_open(
 	struct engine *e, const struct policy_rule *rule, uint64_t now_us, struct decision *out)
@@ -148,7 +165,7 @@ static bool goes_on_here(struct engine *e, const struct engine_packet *in,
 			adopt_half_open(e, rule, now_us, out);
 		return true;
 	}
-	if (!was_told || flags & TCP_SYN)
+	if (!was_told || flags & TCP_SYN || !take_unfollowed(e, rule->slot))
 		return false;
 	if (!(flags & TCP_RST)) {
 		out->verdict = VERDICT_ADMIT;

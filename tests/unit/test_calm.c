@@ -16,6 +16,7 @@ enum {
 	SLOT = 7,
 	TICK_US = 100000,
 	HALF_OPEN = 1000,
+	UNHEARD_OF = 256, /* of which no word has come when the calm ends, at most */
 };
 
 static const struct endpoint web[] = {
@@ -407,6 +408,32 @@ static void from_being_told_to_being_asked(struct gate *g)
 	GATE_EXPECT(g, 5, CLIENT, ACK, 1, 1, DROPS(no_flow, CLOSED));
 }
 
+/* Of no more than there were: a flood of ACKs is none of them. */
+static void as_many_go_on_as_were_under_way(struct gate *g)
+{
+	const struct engine_counters *c = engine_counters(g->engine);
+	unsigned i = 10;
+
+	tell(g);
+	GATE_EXPECT(g, 0, CLIENT, SYN, 0, 0, PASSES(SYN_SENT), PASSED);
+	GATE_EXPECT(g, 1, CLIENT, SYN, 0, 0, PASSES(CLOSED));
+	engine_tell(g->engine, NULL, g->now_us);
+	for (; c->completed < 2 + UNHEARD_OF; i++)
+		GATE_EXPECT(g, i, CLIENT, ACK, 1, 1, ADMITS(CLOSED));
+	GATE_EXPECT(g, i, CLIENT, ACK, 1, 1, DROPS(no_flow, CLOSED));
+	GATE_EXPECT(g, i, CLIENT, RST, 1, 0, DROPS(no_flow, CLOSED));
+	/* The listener asks once more, and is heard. */
+	GATE_EXPECT(g, 1, SERVER, SYN_ACK, 0, 1, PASSES(SYN_RCVD));
+	GATE_EXPECT(g, 1, CLIENT, ACK, 1, 1, ADMITS(OFFLOADED));
+	/* None is left over for the next time. */
+	tell(g);
+	tell(g);
+	engine_tell(g->engine, NULL, g->now_us);
+	for (unsigned more = 0; more < UNHEARD_OF; more++)
+		GATE_EXPECT(g, ++i, CLIENT, ACK, 1, 1, ADMITS(CLOSED));
+	GATE_EXPECT(g, ++i, CLIENT, ACK, 1, 1, DROPS(no_flow, CLOSED));
+}
+
 #define TEST(name, prepare)                                                                        \
 	static void test_##name(void **state)                                                      \
 	{                                                                                          \
@@ -429,6 +456,7 @@ TEST(a_reset_that_comes_before_the_ack, listens)
 TEST(from_being_asked_to_being_told, listens)
 TEST(asked_although, listens)
 TEST(between_shards, are_several)
+TEST(as_many_go_on_as_were_under_way, are_several)
 TEST(a_listener_that_becomes_a_gate, listens)
 TEST(from_being_told_to_being_asked, listens)
 
@@ -446,6 +474,7 @@ int main(void)
 		cmocka_unit_test(test_from_being_asked_to_being_told),
 		cmocka_unit_test(test_asked_although),
 		cmocka_unit_test(test_between_shards),
+		cmocka_unit_test(test_as_many_go_on_as_were_under_way),
 		cmocka_unit_test(test_a_listener_that_becomes_a_gate),
 		cmocka_unit_test(test_from_being_told_to_being_asked),
 	};
