@@ -201,11 +201,30 @@ static long install(const struct policy *policy, json_t *there, struct lasting_p
 	return rules;
 }
 
-int lasting_apply(
+static bool apply(
 	struct lasting *l, const struct policy *policy, bool translate, char *why, size_t why_size)
 {
 	struct ruleset_found before;
+	json_t *there = list();
+	struct lasting_parts parts = parts_for(l, there, translate);
+	long rules = 0;
 
+	read_rules(l, there, &before);
+	if (parts.translate || parts.block)
+		rules = install(policy, there, parts, why, why_size);
+	json_decref(there);
+	if (rules < 0)
+		return false;
+	l->rules = rules;
+	l->parts = parts;
+	chain_counts_add(&l->folded, &l->seen);
+	l->seen = (struct ruleset_counts){0};
+	return true;
+}
+
+int lasting_apply(
+	struct lasting *l, const struct policy *policy, bool translate, char *why, size_t why_size)
+{
 	if (translate && l->cannot_translate != NULL) {
 		snprintf(why, why_size, "%s", l->cannot_translate);
 		return -1;
@@ -214,19 +233,10 @@ int lasting_apply(
 		snprintf(why, why_size, "out of memory for the rules");
 		return -1;
 	}
-	json_t *there = list();
-	struct lasting_parts parts = parts_for(l, there, translate);
-	read_rules(l, there, &before);
-	long rules = 0;
-	if (parts.translate || parts.block)
-		rules = install(policy, there, parts, why, why_size);
-	json_decref(there);
-	if (rules < 0)
+	/* Somebody may take the table away after we have looked. */
+	if (!apply(l, policy, translate, why, why_size) &&
+		!apply(l, policy, translate, why, why_size))
 		return -1;
-	l->rules = rules;
-	l->parts = parts;
-	chain_counts_add(&l->folded, &l->seen);
-	l->seen = (struct ruleset_counts){0};
 	return 0;
 }
 

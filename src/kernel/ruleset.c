@@ -188,6 +188,13 @@ static void forget_own_changes(struct ruleset *r)
 		ruleset_watch_read(r);
 }
 
+/* What passed meanwhile has not been seen. */
+static void tell_away(const struct ruleset *r, const struct ruleset_plan *plan)
+{
+	if (r->rules >= 0 && plan->were_away != NULL)
+		plan->were_away(plan->arg);
+}
+
 int ruleset_apply(struct ruleset *r, const struct ruleset_plan *plan, char *why, size_t why_size)
 {
 	struct chains *chains;
@@ -200,11 +207,16 @@ int ruleset_apply(struct ruleset *r, const struct ruleset_plan *plan, char *why,
 		snprintf(why, why_size, "out of memory for the rules");
 		return -1;
 	}
-	/* This reads what they have counted. Rules that an earlier process left are taken over with
-	 * what they let through, but not with their counts. */
-	if (!first && !ruleset_intact(r) && plan->were_away != NULL)
-		plan->were_away(plan->arg);
+	/* This reads what they have counted, too. Rules that an earlier process left are taken over
+	 * with what they let through, but not with their counts. */
+	if (!ruleset_intact(r))
+		tell_away(r, plan);
 	long rules = ways[r->way]->install(&r->host, chains, why, why_size);
+	if (rules == RULESET_DISTURBED) {
+		tell_away(r, plan);
+		why[0] = '\0';
+		rules = ways[r->way]->install(&r->host, chains, why, why_size);
+	}
 	if (rules >= 0) {
 		r->rules = rules;
 		chain_counts_add(&r->folded, &r->seen);

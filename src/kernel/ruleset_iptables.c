@@ -169,12 +169,19 @@ static bool list_everything(
 	return true;
 }
 
+static size_t count_family(const struct everything *e, size_t family)
+{
+	size_t rules = 0;
+	for (size_t t = 0; t < IPTABLES_TABLES; t++)
+		rules += e->part[family][t].rule_count + e->part[family][t].jumps.count;
+	return rules;
+}
+
 static size_t count_rules(const struct everything *e)
 {
 	size_t rules = 0;
 	for (size_t f = 0; f < FAMILIES; f++)
-		for (size_t t = 0; t < IPTABLES_TABLES; t++)
-			rules += e->part[f][t].rule_count + e->part[f][t].jumps.count;
+		rules += count_family(e, f);
 	return rules;
 }
 
@@ -228,35 +235,41 @@ out:
 	return status == 0;
 }
 
-/* The families up to `family` as they were; what can't be is left for the next change. */
-static void change_back(
-	const struct ruleset_host *host, size_t family, const struct everything *before)
+/* The families up to `family`, which was refused, as they were; what can't be is left for the next
+ * change. False if somebody else has changed them meanwhile. */
+static bool change_back(const struct ruleset_host *host, size_t family,
+	const struct everything *before, const struct everything *wanted)
 {
 	char why[SAID];
 	struct everything there;
+	bool listed = list_everything(host, &there, NULL), undisturbed = true;
 
-	if (list_everything(host, &there, NULL))
-		for (size_t f = 0; f <= family; f++)
-			change_family(
-				host, (enum ranges_family)f, &there, before, why, sizeof(why));
+	for (size_t f = 0; listed && f <= family; f++) {
+		undisturbed &=
+			count_family(&there, f) == count_family(f < family ? wanted : before, f);
+		change_family(host, (enum ranges_family)f, &there, before, why, sizeof(why));
+	}
 	free_everything(&there);
+	return undisturbed;
 }
 
-static bool change_to(const struct ruleset_host *host, const struct everything *wanted, char *why,
+/* 0, RULESET_REFUSED or RULESET_DISTURBED. */
+static int change_to(const struct ruleset_host *host, const struct everything *wanted, char *why,
 	size_t why_size)
 {
 	struct everything there;
-	bool ok = list_everything(host, &there, NULL);
+	int result = 0;
 
-	if (!ok)
+	if (!list_everything(host, &there, NULL)) {
 		snprintf(why, why_size, "iptables-save did not show the rules that are there");
-	for (size_t f = 0; ok && f < families(host); f++) {
-		ok = change_family(host, (enum ranges_family)f, &there, wanted, why, why_size);
-		if (!ok)
-			change_back(host, f, &there);
+		result = RULESET_REFUSED;
 	}
+	for (size_t f = 0; result == 0 && f < families(host); f++)
+		if (!change_family(host, (enum ranges_family)f, &there, wanted, why, why_size))
+			result = change_back(host, f, &there, wanted) ? RULESET_REFUSED
+								      : RULESET_DISTURBED;
 	free_everything(&there);
-	return ok;
+	return result;
 }
 
 static long install(
@@ -264,6 +277,7 @@ static long install(
 {
 	struct everything wanted = {0};
 	bool ok = true;
+	long rules = RULESET_REFUSED;
 
 	for (size_t f = 0; ok && f < families(host); f++)
 		for (size_t t = 0; ok && t < IPTABLES_TABLES; t++)
@@ -272,8 +286,9 @@ static long install(
 	if (!ok)
 		snprintf(why, why_size, "out of memory for the rules");
 	else
-		ok = change_to(host, &wanted, why, why_size);
-	long rules = ok ? (long)count_rules(&wanted) : -1;
+		rules = change_to(host, &wanted, why, why_size);
+	if (rules == 0)
+		rules = (long)count_rules(&wanted);
 	free_everything(&wanted);
 	return rules;
 }
@@ -281,7 +296,7 @@ static long install(
 static bool remove_tables(const struct ruleset_host *host, char *why, size_t why_size)
 {
 	const struct everything nothing = {0};
-	return change_to(host, &nothing, why, why_size);
+	return change_to(host, &nothing, why, why_size) == 0;
 }
 
 static bool print(const struct chains *chains, FILE *to)

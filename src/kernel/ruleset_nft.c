@@ -60,9 +60,26 @@ static bool probe(struct ruleset_host *host, char *why, size_t why_size)
 	return false;
 }
 
+static json_t *list(void)
+{
+	return nft_run_list("list table " TABLE, NFT_RUN_JSON);
+}
+
+/* As many rules as it had when it was listed. */
+static bool is_still(json_t *listed)
+{
+	json_t *root = list();
+	struct ruleset_found before, now;
+
+	nft_run_read(listed, &before);
+	nft_run_read(root, &now);
+	json_decref(root);
+	return now.rules == before.rules;
+}
+
 static bool read_table(const struct ruleset_host *host, struct ruleset_found *out)
 {
-	json_t *root = nft_run_list("list table " TABLE, NFT_RUN_JSON);
+	json_t *root = list();
 
 	(void)host;
 	nft_run_read(root, out);
@@ -75,10 +92,10 @@ static long install(
 {
 	char *text = NULL, *said = NULL;
 	size_t size;
-	long rules = -1;
+	long rules = RULESET_REFUSED;
 	struct nft_render w = {.to = open_memstream(&text, &size), .chains = chains};
 
-	json_t *there = nft_run_list("list table " TABLE, NFT_RUN_JSON);
+	json_t *there = list();
 
 	(void)host;
 	if (w.to == NULL)
@@ -93,6 +110,7 @@ static long install(
 		char line[256];
 		ruleset_first_line(line, sizeof(line), said);
 		snprintf(why, why_size, "nftables refused the rules: %s", line);
+		rules = is_still(there) ? RULESET_REFUSED : RULESET_DISTURBED;
 	}
 	goto out;
 memory:

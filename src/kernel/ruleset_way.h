@@ -19,13 +19,18 @@ struct ruleset_host {
 	bool ipv6; /* by iptables: IPv6 has rules of its own */
 };
 
+enum {
+	RULESET_REFUSED = -1,   /* with everything as it was */
+	RULESET_DISTURBED = -2, /* others have changed it meanwhile: worth another try */
+};
+
 struct ruleset_way_ops {
 	const char *name;
 	/* False with a clause in `why` that names what is missing. */
 	bool (*probe)(struct ruleset_host *host, char *why, size_t why_size);
 	bool (*read)(const struct ruleset_host *host, struct ruleset_found *out);
-	/* The number of rules that now are in the kernel; -1 with a sentence in `why` and
-	 * everything as it was. */
+	/* The number of rules that now are in the kernel; one of the above with a sentence in
+	 * `why`. */
 	long (*install)(const struct ruleset_host *host, const struct chains *chains, char *why,
 		size_t why_size);
 	bool (*remove)(const struct ruleset_host *host, char *why, size_t why_size);

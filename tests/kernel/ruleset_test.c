@@ -26,6 +26,8 @@ enum {
 
 /* A program that refuses whatever it is told, to be put in some other's place. */
 static const char *refusing;
+/* One that does so once, since somebody else takes all rules away just before. */
+static const char *flushed_before;
 
 static int exec_program(void *arg, const char *const argv[], const char *input, char **output)
 {
@@ -33,6 +35,11 @@ static int exec_program(void *arg, const char *const argv[], const char *input, 
 
 	if (refusing != NULL && strcmp(argv[0], refusing) == 0)
 		argv = refusal;
+	if (flushed_before != NULL && strcmp(argv[0], flushed_before) == 0) {
+		flushed_before = NULL;
+		netns_sh("nft flush ruleset");
+		argv = refusal;
+	}
 	return run_program(arg, argv, input, output);
 }
 
@@ -86,10 +93,21 @@ static const struct policy first_policy = {
 static const struct policy second_policy = {
 	.rules = second_rules, .rule_count = 3, .by_interface = true};
 
+static unsigned times_away;
+
+static void note_away(void *arg)
+{
+	(void)arg;
+	times_away++;
+}
+
 static int apply(struct ruleset *r, const struct policy *policy)
 {
-	const struct ruleset_plan plan = {
-		.policy = policy, .queue = 5200, .workers = 2, .mark = MARK};
+	const struct ruleset_plan plan = {.policy = policy,
+		.queue = 5200,
+		.workers = 2,
+		.mark = MARK,
+		.were_away = note_away};
 	char why[WHY] = "";
 	int result = ruleset_apply(r, &plan, why, sizeof(why));
 	assert_int_equal(result == 0, why[0] == '\0');
@@ -147,12 +165,16 @@ static void flushed_by_others(enum ruleset_way way, const char *flush)
 	struct ruleset *r = open_or_skip(way);
 	int watch = ruleset_watch_fd(r);
 
+	times_away = 0;
 	assert_int_equal(apply(r, &first_policy), 0);
+	assert_int_equal(apply(r, &first_policy), 0);
+	assert_int_equal(times_away, 0);
 	netns_sh("%s", flush);
 	if (readable(watch)) /* legacy iptables says nothing */
 		assert_true(ruleset_watch_read(r));
 	assert_false(ruleset_intact(r));
 	assert_int_equal(apply(r, &first_policy), 0);
+	assert_int_equal(times_away, 1);
 	assert_true(ruleset_intact(r));
 	remove_all(r);
 }
@@ -266,6 +288,22 @@ static void test_one_family_refused_changes_none(void **state)
 	remove_all(r);
 }
 
+static void test_flushed_while_they_are_changed(void **state)
+{
+	(void)state;
+	close(netns_new());
+	struct ruleset *r = open_or_skip(RULESET_IPTABLES);
+
+	times_away = 0;
+	assert_int_equal(apply(r, &first_policy), 0);
+	flushed_before = "ip6tables-restore";
+	assert_int_equal(apply(r, &second_policy), 0);
+	assert_null(flushed_before);
+	assert_int_equal(times_away, 1);
+	assert_true(ruleset_intact(r));
+	remove_all(r);
+}
+
 static void test_what_is_missing_is_named(void **state)
 {
 	char why[WHY];
@@ -283,6 +321,7 @@ int main(void)
 		cmocka_unit_test(test_iptables),
 		cmocka_unit_test(test_one_way_at_a_time),
 		cmocka_unit_test(test_one_family_refused_changes_none),
+		cmocka_unit_test(test_flushed_while_they_are_changed),
 		cmocka_unit_test(test_what_is_missing_is_named),
 	};
 
