@@ -94,6 +94,14 @@ bool child_ask(struct child *c, int32_t kind, const struct frame_part *parts, si
 	return errno == EMSGSIZE ? false : give_up(c);
 }
 
+bool child_is_gone(const struct child *c)
+{
+	siginfo_t end = {0};
+
+	return c->fd < 0 ||
+	       (waitid(P_PID, (id_t)c->pid, &end, WEXITED | WNOHANG | WNOWAIT) == 0 && end.si_pid);
+}
+
 void child_stop(struct child *c)
 {
 	if (c->fd >= 0)

@@ -37,6 +37,9 @@ bool child_ask(struct child *c, int32_t kind, const struct frame_part *parts, si
 /* The next frame, which nothing was asked for. */
 bool child_hear(struct child *c, struct frame *f);
 
+/* Whether it has ended, be it of its own accord. */
+bool child_is_gone(const struct child *c);
+
 /* The child sees the end of its socket and exits; waits for that. */
 void child_stop(struct child *c);
 

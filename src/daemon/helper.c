@@ -188,6 +188,11 @@ struct helper *helper_start(
 	return NULL;
 }
 
+bool helper_is_gone(const struct helper *h)
+{
+	return child_is_gone(&h->child);
+}
+
 void helper_stop(struct helper *h)
 {
 	if (h == NULL)

@@ -18,6 +18,7 @@ struct helper;
 /* `control` is the control socket's path, whose folder is there. NULL with a sentence in `why`. */
 struct helper *helper_start(
 	const char *config_file, const char *control, char *why, size_t why_size);
+bool helper_is_gone(const struct helper *h);
 /* The helper sees the end of its socket and exits; waits for that. NULL is fine. */
 void helper_stop(struct helper *h);
 

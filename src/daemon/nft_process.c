@@ -151,6 +151,11 @@ struct nft_process *nft_process_start(const char *user, char *why, size_t why_si
 	return NULL;
 }
 
+bool nft_process_is_gone(const struct nft_process *p)
+{
+	return child_is_gone(&p->child);
+}
+
 void nft_process_stop(struct nft_process *p)
 {
 	if (p == NULL)

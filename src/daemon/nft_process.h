@@ -16,6 +16,7 @@ struct nft_process;
 
 /* From here on nft_run is done there. NULL with a sentence in `why`. */
 struct nft_process *nft_process_start(const char *user, char *why, size_t why_size);
+bool nft_process_is_gone(const struct nft_process *p);
 /* nft_run is done here again. NULL is fine. */
 void nft_process_stop(struct nft_process *p);
 

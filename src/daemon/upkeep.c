@@ -11,6 +11,7 @@
 #include "daemon/daemon_state.h"
 #include "daemon/interception.h"
 #include "daemon/log.h"
+#include "daemon/nft_process.h"
 #include "daemon/notify.h"
 #include "daemon/splicing.h"
 #include "daemon/told.h"
@@ -299,6 +300,33 @@ static void tell_untracked(struct daemon *d)
 		    "through unjudged");
 }
 
+static void take_note(void *arg, const char *sentence)
+{
+	struct daemon *d = arg;
+
+	for (size_t i = 0; i < d->note_count; i++)
+		if (strcmp(d->notes[i], sentence) == 0)
+			return;
+	if (d->note_count == DAEMON_NOTES_MAX)
+		return;
+	d->notes[d->note_count] = strdup(sentence);
+	if (!d->notes[d->note_count])
+		return;
+	d->note_count++;
+	log_warning("%s", sentence);
+}
+
+/* They can't be started again: that takes a process that is root, and has no threads. */
+static void look_after_children(struct daemon *d)
+{
+	if (helper_is_gone(d->helper))
+		take_note(d, "the helper process is gone: the configuration can't be reloaded, nor "
+			     "iptables' rules be changed, until ackgated is restarted");
+	if (nft_process_is_gone(d->nft))
+		take_note(d, "the process that speaks with nftables is gone: the kernel's rules "
+			     "can't be changed until ackgated is restarted");
+}
+
 static void on_second(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -307,6 +335,7 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	log_tick();
+	look_after_children(d);
 	if (workers_go_round(d))
 		notify_watchdog();
 	cookies_tick(d);
@@ -325,22 +354,6 @@ static void on_floods(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	told_tick(arg);
-}
-
-static void take_note(void *arg, const char *sentence)
-{
-	struct daemon *d = arg;
-
-	for (size_t i = 0; i < d->note_count; i++)
-		if (strcmp(d->notes[i], sentence) == 0)
-			return;
-	if (d->note_count == DAEMON_NOTES_MAX)
-		return;
-	d->notes[d->note_count] = strdup(sentence);
-	if (!d->notes[d->note_count])
-		return;
-	d->note_count++;
-	log_warning("%s", sentence);
 }
 
 void upkeep_survey(struct daemon *d)

@@ -179,6 +179,28 @@ def test_rules_flushed_just_before_a_reload(lab, gate, family, inspect):
     young.close()
 
 
+@pytest.mark.parametrize("kind", ["forwarded"])
+@pytest.mark.parametrize("name, loses", [("ackgated-helper", "the configuration can't be reloaded"),
+                                         ("ackgated-nft", "the kernel's rules can't be changed")])
+def test_a_child_of_the_daemon_dies(lab, gate, name, loses):
+    """What goes on goes on, what does not is said."""
+    lab.closing(Echo(lab.server, 7))
+    gate.start({"rule echo": {"port": 7}})
+    standing = connect(lab.client, lab.server_address[4], 7)
+    assert talk(standing)
+    assert gate.status()["notes"] == []
+    child = gate.namespace.run("pgrep", "-P", str(gate.process.pid), "-x", name).stdout
+    os.kill(int(child), signal.SIGKILL)
+    assert eventually(lambda: any(loses in note for note in gate.status()["notes"]))
+    status = gate.reload({"rule echo": {"port": 7}, "rule more": {"port": 9}}, timeout=10)
+    assert "is gone" in status["config"]["last_error"]
+    young = connect(lab.client, lab.server_address[4], 7)
+    assert talk(standing) and talk(young)
+    assert gate.log().count(f"{loses}") == 1
+    standing.close()
+    young.close()
+
+
 def interception(namespace):
     """The table, rules and routes of transparent interception, as an `ackgated` that was killed leaves them."""
     shown = [namespace.run("nft", "list", "tables").stdout.count("ackgate_tproxy")]
