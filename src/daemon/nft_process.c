@@ -6,8 +6,8 @@
  *
  *	how to run it, the command	->  1 or 0 (whether it succeeded), what libnftables says
  *
- * Each command has a process of its own, forked from the child, which is small and has nothing
- *open. That one answers and exits with 0; for one that came to another end the child does.
+ * Each command has a process of its own, forked from the child, which is small and has no more than
+ * that open. It answers and exits with 0; for one that came to another end the child answers.
  */
 #include "daemon/nft_process.h"
 
@@ -43,6 +43,7 @@ _Noreturn static void run(int fd, const struct frame *f)
 
 	alarm(COMMAND_TIMEOUT_S);
 	ok = nft_run_here(f->parts[0].bytes, (enum nft_run_how)f->kind, &said);
+	alarm(0); /* half an answer would be worse than none */
 	answered = frame_send_words(fd, ok ? FINE : FAILED, said != NULL ? said : "no memory");
 	if (!answered && errno == EMSGSIZE)
 		answered = frame_send_words(fd, FAILED, "that is more than can be listed");
@@ -85,7 +86,7 @@ static bool answer(int fd, const struct frame *f)
 static void serve(int fd, void *user)
 {
 	struct frame f;
-	char why[WHY];
+	char why[WHY] = "";
 	bool fine = privileges_drop_to_admin(user, why, sizeof(why));
 
 	child_dies_with_parent();
