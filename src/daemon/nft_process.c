@@ -2,12 +2,12 @@
 /*
  * Theory of operation
  *
- * The child gives up what it does not need, says so, and answers requests:
+ * The child gives up what it does not need, says so, and has a child of its own answer requests:
  *
  *	how to run it, the command	->  1 or 0 (whether it succeeded), what libnftables says
  *
- * Each command has a process of its own, forked from the child, which is small and has no more than
- * that open. It answers and exits with 0; for one that came to another end the child answers.
+ * That one, the runner, writes down how far it is where both can see it. When it comes to an end
+ * amid a command, its parent answers in its place; unless all is over there is a new one then.
  */
 #include "daemon/nft_process.h"
 
@@ -16,14 +16,17 @@
 #include "kernel/nft_run.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
 	COMMAND_TIMEOUT_S = 30,
+	COMMANDS = 10000, /* of one runner: whatever libnftables does not free goes with it */
 	WHY = 256,
 };
 
@@ -32,22 +35,49 @@ enum {
 	FINE
 };
 
+/* How far the runner is. */
+enum {
+	IDLE,
+	RUNS,
+	OVER, /* also while it answers: half an answer would be worse than none */
+};
+
 struct nft_process {
 	struct child child;
 };
 
-_Noreturn static void run(int fd, const struct frame *f)
+/* False if nobody can be answered any more. */
+static bool run(int fd, const struct frame *f, atomic_int *state)
 {
 	char *said;
 	bool ok, answered;
 
+	if (f->count != 1 || f->kind < NFT_RUN_PLAIN || f->kind > NFT_RUN_JSON_ELEMENTS)
+		return false;
+	atomic_store(state, RUNS);
 	alarm(COMMAND_TIMEOUT_S);
 	ok = nft_run_here(f->parts[0].bytes, (enum nft_run_how)f->kind, &said);
-	alarm(0); /* half an answer would be worse than none */
+	alarm(0);
+	atomic_store(state, OVER);
 	answered = frame_send_words(fd, ok ? FINE : FAILED, said != NULL ? said : "no memory");
 	if (!answered && errno == EMSGSIZE)
 		answered = frame_send_words(fd, FAILED, "that is more than can be listed");
-	_exit(answered ? EXIT_SUCCESS : EXIT_FAILURE);
+	free(said);
+	return answered;
+}
+
+static void run_many(int fd, atomic_int *state)
+{
+	struct frame f;
+	bool answered = true;
+
+	child_dies_with_parent();
+	for (int i = 0; i < COMMANDS && answered; i++) {
+		atomic_store(state, IDLE);
+		answered = frame_receive(fd, &f) && run(fd, &f, state);
+		frame_free(&f);
+	}
+	atomic_store(state, answered ? IDLE : OVER);
 }
 
 static bool answer_for(int fd, int status)
@@ -65,36 +95,40 @@ static bool answer_for(int fd, int status)
 	return frame_send_words(fd, FAILED, words);
 }
 
-static bool answer(int fd, const struct frame *f)
+/* False at the end of everything. */
+static bool have_it_run(int fd, atomic_int *state)
 {
+	pid_t pid = fork();
 	int status;
-	pid_t pid;
 
-	if (f->count != 1 || f->kind < NFT_RUN_PLAIN || f->kind > NFT_RUN_JSON_ELEMENTS)
-		return false;
-	pid = fork();
 	if (pid < 0)
-		return frame_send_words(fd, FAILED, strerror(errno));
-	if (pid == 0)
-		run(fd, f);
+		return false;
+	if (pid == 0) {
+		run_many(fd, state);
+		_exit(EXIT_SUCCESS);
+	}
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return false;
-	return status == 0 || answer_for(fd, status);
+	if (atomic_load(state) == RUNS)
+		return answer_for(fd, status);
+	return atomic_load(state) == IDLE;
 }
 
 static void serve(int fd, void *user)
 {
-	struct frame f;
 	char why[WHY] = "";
-	bool fine = privileges_drop_to_admin(user, why, sizeof(why));
+	atomic_int *state = mmap(
+		NULL, sizeof(*state), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bool fine = state != MAP_FAILED;
 
+	if (!fine)
+		snprintf(why, sizeof(why), "no memory to share: %s", strerror(errno));
+	fine = fine && privileges_drop_to_admin(user, why, sizeof(why));
 	child_dies_with_parent();
 	fine = frame_send_words(fd, fine ? FINE : FAILED, why) && fine;
-	while (fine && frame_receive(fd, &f)) {
-		fine = answer(fd, &f);
-		frame_free(&f);
-	}
+	while (fine)
+		fine = have_it_run(fd, state);
 }
 
 static bool ask(void *arg, const char *command, enum nft_run_how how, char **said)
