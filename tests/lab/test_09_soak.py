@@ -18,10 +18,10 @@ from services import Echo, Nginx, connect, talk
 from splicing import Task, at, descriptors, raise_descriptors, rule
 from topology import FAMILIES, GATE, SERVER, eventually, literal
 
-SECONDS = float(os.environ.get("ACKGATE_SOAK_SECONDS", "12"))
+SECONDS = float(os.environ.get("ACKGATE_SOAK_SECONDS", "8"))
 ECHO, PROXIED_ECHO, PROXIED_WEB = 7, 7007, 7080
-# For each family and each way; with two descriptors for each, more than an fd_set has.
-HELD = 300
+# For each family and each way; where there is time, with two descriptors for each, more than an fd_set has.
+HELD = 300 if SECONDS > 60 else 50
 WORKERS = 2
 GROWTH_KIB = 4096
 # New connections that may fail for each time that the rules were away.
