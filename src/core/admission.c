@@ -414,10 +414,8 @@ void engine_open(struct engine *e, const struct policy_rule *rule, const struct 
 	if (is_settled(e, rule, in, over, &t, now_us, out))
 		return;
 	/* The rest of it is told to whichever shard. */
-	if (e->told[rule->slot] && !out->passed && e->limits.shards > 1) {
-		engine_unfollow(e, rule->slot, 1);
+	if (e->told[rule->slot] && !out->passed && e->limits.shards > 1)
 		return;
-	}
 	engine_make_room(e, &out->effects);
 	number = flow_insert(e->table, &t, FLOW_SYN_SENT, now_us);
 	if (!number)

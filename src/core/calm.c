@@ -20,6 +20,11 @@ static bool has_missed(const struct engine_shared *shared, uint64_t now_us)
 	return missed && now_us - missed < CALM_AFTER_US;
 }
 
+uint32_t calm_unheard_of(const struct engine_shared *shared, uint64_t now_us)
+{
+	return has_missed(shared, now_us) ? CALM_HALF_OPEN : CALM_UNHEARD_OF;
+}
+
 static bool is_rough(
 	const struct policy *p, const struct policy_rule *r, const struct engine_shared *shared)
 {

@@ -86,8 +86,6 @@ void engine_clock(struct engine *e, uint64_t unix_s)
 
 void engine_tell(struct engine *e, const bool *told, uint64_t now_us)
 {
-	/* What has passed in the hundredth of a second that a word may take. */
-	const uint32_t unheard_of = 256;
 	bool changed[POLICY_RULES_MAX];
 
 	e->tells = false;
@@ -95,12 +93,8 @@ void engine_tell(struct engine *e, const bool *told, uint64_t now_us)
 		const bool now = told && told[slot];
 
 		changed[slot] = e->told[slot] != now;
-		if (e->told[slot] && !now) {
+		if (e->told[slot] && !now)
 			e->told_until_us[slot] = now_us;
-			engine_unfollow(e, (uint16_t)slot, unheard_of);
-		} else if (changed[slot]) {
-			atomic_store(&e->shared->unfollowed[slot], 0);
-		}
 		e->told[slot] = now;
 		e->tells |= now;
 	}

@@ -246,6 +246,9 @@ struct learned *engine_shared_learned(struct engine_shared *s);
 struct limiter *engine_shared_limiter(struct engine_shared *s);
 /* Whether adaptive cookies are on for a rule. */
 bool engine_shared_cookies_on(const struct engine_shared *s, uint16_t slot);
+/* The kernel is about to tell no more of a rule's handshakes: so many may be under way of which no
+ * word has come. To be called before engine_tell, once for all shards. */
+void engine_shared_unheard_of(struct engine_shared *s, uint16_t slot, uint32_t handshakes);
 /* When words of the kernel were last lost, in monotonic microseconds; 0: never. */
 uint64_t engine_shared_missed(const struct engine_shared *s);
 /* When a cookie was sent for a rule, in monotonic microseconds, give or take 100 ms; 0: never. */

@@ -23,8 +23,8 @@ struct engine_shared {
 	_Atomic uint64_t window_us;                        /* when this window began */
 	_Atomic uint32_t windows;                          /* how many there have been */
 	_Atomic uint64_t missed_us;                        /* words of the kernel were lost */
-	/* Handshakes that the kernel has told of, or not yet, and that no shard follows: their ACKs
-	 * may come to any. */
+	/* Handshakes that no shard follows, since it was to be told of them, or to be asked, and
+	 * was not: their ACKs may come to any. */
 	_Atomic uint32_t unfollowed[POLICY_RULES_MAX];
 };
 
@@ -129,8 +129,6 @@ struct tuple engine_tuple_of(const struct segment *seg, enum hs_side side);
 /* Whether the kernel only told of such a rule's handshakes until a moment ago: maybe another shard,
  * of the beginning of one that goes on here. */
 bool engine_was_told(const struct engine *e, uint16_t slot, uint64_t now_us);
-/* So many more handshakes that may go on here without a flow, since no shard follows them. */
-void engine_unfollow(struct engine *e, uint16_t slot, uint32_t handshakes);
 
 /* Adds an effect; a full list drops it, which the callers' bounds keep from happening. */
 struct effect *engine_effect(struct effects *out, enum effect_type type);

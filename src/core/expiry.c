@@ -208,17 +208,9 @@ static void for_each_half_open(struct engine *e, const bool *slots,
 
 static void follow_no_more(struct engine *e, uint32_t number, enum flow_list list)
 {
-	engine_unfollow(e, engine_slot(flow_at(e->table, number)), 1);
+	atomic_fetch_add_explicit(&e->shared->unfollowed[engine_slot(flow_at(e->table, number))], 1,
+		memory_order_relaxed);
 	leave_alone(e, number, list);
-}
-
-/* One that the kernel goes on to tell of passes wherever it comes. */
-static void retold(struct engine *e, uint32_t number, enum flow_list list)
-{
-	if (e->told[engine_slot(flow_at(e->table, number))])
-		leave_alone(e, number, list);
-	else
-		follow_no_more(e, number, list);
 }
 
 static void unsee(struct engine *e, uint32_t number, enum flow_list list)
@@ -229,7 +221,7 @@ static void unsee(struct engine *e, uint32_t number, enum flow_list list)
 
 void engine_retell(struct engine *e, const bool *changed)
 {
-	for_each_half_open(e, changed, e->limits.shards > 1 ? retold : unsee);
+	for_each_half_open(e, changed, e->limits.shards > 1 ? follow_no_more : unsee);
 }
 
 void engine_missed(struct engine *e, uint64_t now_us)

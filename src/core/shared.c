@@ -37,6 +37,11 @@ uint32_t engine_shared_half_open(const struct engine_shared *s, uint16_t slot)
 	return atomic_load_explicit(&s->half_open[slot], memory_order_relaxed);
 }
 
+void engine_shared_unheard_of(struct engine_shared *s, uint16_t slot, uint32_t handshakes)
+{
+	atomic_store_explicit(&s->unfollowed[slot], handshakes, memory_order_relaxed);
+}
+
 uint64_t engine_shared_missed(const struct engine_shared *s)
 {
 	return atomic_load_explicit(&s->missed_us, memory_order_relaxed);

@@ -72,11 +72,6 @@ bool engine_was_told(const struct engine *e, uint16_t slot, uint64_t now_us)
 	return until && now_us - until < (uint64_t)e->policy->timeouts.syn_received * 1000000;
 }
 
-void engine_unfollow(struct engine *e, uint16_t slot, uint32_t handshakes)
-{
-	atomic_fetch_add_explicit(&e->shared->unfollowed[slot], handshakes, memory_order_relaxed);
-}
-
 /* Takes one of them; an ACK more than there are handshakes is a stray like any other. */
 static bool take_unfollowed(struct engine *e, uint16_t slot)
 {
@@ -165,7 +160,7 @@ static bool goes_on_here(struct engine *e, const struct engine_packet *in,
 			adopt_half_open(e, rule, now_us, out);
 		return true;
 	}
-	if (!was_told || flags & TCP_SYN || !take_unfollowed(e, rule->slot))
+	if ((!was_told && !told) || flags & TCP_SYN || !take_unfollowed(e, rule->slot))
 		return false;
 	if (!(flags & TCP_RST)) {
 		out->verdict = VERDICT_ADMIT;

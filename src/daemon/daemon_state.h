@@ -49,6 +49,8 @@ struct daemon {
 	int netns_lock;
 	struct ruleset *ruleset; /* NULL: manage = none */
 	bool rules_in;
+	bool rules_fixed; /* nobody is there who could change them */
+	bool rules_away;  /* they were: what came meanwhile is to be adopted */
 	bool rules_stale; /* the kernel refused the last change of them */
 	struct conntrack *conntrack;
 	struct engine_shared *shared;
@@ -109,6 +111,7 @@ struct daemon {
 	bool floods_spread;     /* over all workers */
 	uint64_t floods_behind; /* how often workers were */
 	struct calm calm;
+	bool engines_told[POLICY_RULES_MAX]; /* by slot: that the kernel tells them */
 
 	/* blocks.c */
 	struct protected *protected;

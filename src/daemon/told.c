@@ -70,7 +70,15 @@ static void tell_engine(const struct worker_view *view, void *arg)
 static void tell_engines(struct daemon *d, const bool *told)
 {
 	struct tell t = {told, worker_now()};
+	const uint32_t unheard_of = calm_unheard_of(d->shared, t.now_us);
 
+	for (size_t slot = 0; slot < POLICY_RULES_MAX; slot++) {
+		const bool now = told && told[slot];
+
+		if (d->engines_told[slot] && !now)
+			engine_shared_unheard_of(d->shared, (uint16_t)slot, unheard_of);
+		d->engines_told[slot] = now;
+	}
 	daemon_call_all(d, tell_engine, &t);
 }
 

@@ -256,6 +256,24 @@ def test_a_flood_is_asked_about(proxy, nginx, family, figures):
     assert queued(gate) == before
 
 
+def test_a_flood_of_acks_is_no_handshake(proxy, service, family):
+    """When the calm ends, ACKs of handshakes that no worker follows go on, and not many more."""
+    gate = proxy.gate
+    proxy.start(sections(family, daemon={"workers": 2}))
+    calm(gate)
+    floods.route(proxy.lab)
+    # What conntrack calls INVALID is asked about.
+    flood = Flood(proxy.lab, family, kind="fin", port=PORT, to=GATE[family], rate=5000)
+    time.sleep(0.5)
+    gate.reload(sections(family, daemon={"workers": 2}, syn_rate="10000/s burst 10000"))
+    assert not passes(gate)
+    time.sleep(2)
+    flood.stop()
+    started, completed, _ = handshakes(gate)
+    assert completed <= started + 256
+    assert gate.drops()["no_flow"] > 1000
+
+
 def test_handshakes_go_on_over_a_reload(proxy, nginx, family):
     """From told to asked and back, whichever worker knows of them."""
     gate = proxy.gate
