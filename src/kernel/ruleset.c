@@ -164,12 +164,6 @@ static bool clear_way(
 	return ways[way]->remove(host, why, why_size);
 }
 
-bool ruleset_intact(struct ruleset *r)
-{
-	struct ruleset_found found;
-	return read_rules(r, &found) && (long)found.rules == r->rules;
-}
-
 /* An earlier process may have gone the other way: no packet is to be judged twice. */
 static void clear_other_way(struct ruleset *r)
 {
@@ -197,6 +191,7 @@ static void tell_away(const struct ruleset *r, const struct ruleset_plan *plan)
 
 int ruleset_apply(struct ruleset *r, const struct ruleset_plan *plan, char *why, size_t why_size)
 {
+	struct ruleset_found before;
 	struct chains *chains;
 	bool first = r->rules < 0;
 
@@ -207,15 +202,14 @@ int ruleset_apply(struct ruleset *r, const struct ruleset_plan *plan, char *why,
 		snprintf(why, why_size, "out of memory for the rules");
 		return -1;
 	}
-	/* This reads what they have counted, too. Rules that an earlier process left are taken over
-	 * with what they let through, but not with their counts. */
-	if (!ruleset_intact(r))
-		tell_away(r, plan);
-	long rules = ways[r->way]->install(&r->host, chains, why, why_size);
+	/* Rules that an earlier process left are taken over with what they let through, but not
+	 * with their counts. */
+	read_rules(r, &before);
+	long rules = ways[r->way]->install(&r->host, chains, r->rules, why, why_size);
 	if (rules == RULESET_DISTURBED) {
 		tell_away(r, plan);
 		why[0] = '\0';
-		rules = ways[r->way]->install(&r->host, chains, why, why_size);
+		rules = ways[r->way]->install(&r->host, chains, RULESET_ANY, why, why_size);
 	}
 	if (rules >= 0) {
 		r->rules = rules;
@@ -236,6 +230,12 @@ int ruleset_remove(struct ruleset *r, char *why, size_t why_size)
 		r->rules = -1;
 	forget_own_changes(r);
 	return ok ? 0 : -1;
+}
+
+bool ruleset_intact(struct ruleset *r)
+{
+	struct ruleset_found found;
+	return read_rules(r, &found) && (long)found.rules == r->rules;
 }
 
 int ruleset_counts(struct ruleset *r, struct ruleset_counts *out)

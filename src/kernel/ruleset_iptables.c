@@ -169,19 +169,17 @@ static bool list_everything(
 	return true;
 }
 
-static size_t count_family(const struct everything *e, size_t family)
+static size_t count_table(const struct iptables_text *t)
 {
-	size_t rules = 0;
-	for (size_t t = 0; t < IPTABLES_TABLES; t++)
-		rules += e->part[family][t].rule_count + e->part[family][t].jumps.count;
-	return rules;
+	return t->rule_count + t->jumps.count;
 }
 
 static size_t count_rules(const struct everything *e)
 {
 	size_t rules = 0;
 	for (size_t f = 0; f < FAMILIES; f++)
-		rules += count_family(e, f);
+		for (size_t t = 0; t < IPTABLES_TABLES; t++)
+			rules += count_table(&e->part[f][t]);
 	return rules;
 }
 
@@ -235,27 +233,37 @@ out:
 	return status == 0;
 }
 
+/* Whether a table is neither as it was nor as it was to be. */
+static bool is_disturbed(const struct iptables_text *there, const struct iptables_text *before,
+	const struct iptables_text *wanted)
+{
+	const size_t rules = count_table(there);
+
+	return rules != count_table(before) && rules != count_table(wanted);
+}
+
 /* The families up to `family`, which was refused, as they were; what can't be is left for the next
- * change. False if somebody else has changed them meanwhile. */
-static bool change_back(const struct ruleset_host *host, size_t family,
+ * change. RULESET_DISTURBED if somebody else has changed them meanwhile. */
+static int change_back(const struct ruleset_host *host, size_t family,
 	const struct everything *before, const struct everything *wanted)
 {
 	char why[SAID];
 	struct everything there;
-	bool listed = list_everything(host, &there, NULL), undisturbed = true;
+	bool listed = list_everything(host, &there, NULL), disturbed = false;
 
 	for (size_t f = 0; listed && f <= family; f++) {
-		undisturbed &=
-			count_family(&there, f) == count_family(f < family ? wanted : before, f);
+		for (size_t t = 0; t < IPTABLES_TABLES; t++)
+			disturbed |= is_disturbed(
+				&there.part[f][t], &before->part[f][t], &wanted->part[f][t]);
 		change_family(host, (enum ranges_family)f, &there, before, why, sizeof(why));
 	}
 	free_everything(&there);
-	return undisturbed;
+	return disturbed ? RULESET_DISTURBED : RULESET_REFUSED;
 }
 
 /* 0, RULESET_REFUSED or RULESET_DISTURBED. */
-static int change_to(const struct ruleset_host *host, const struct everything *wanted, char *why,
-	size_t why_size)
+static int change_to(const struct ruleset_host *host, const struct everything *wanted,
+	long expected, char *why, size_t why_size)
 {
 	struct everything there;
 	int result = 0;
@@ -263,17 +271,19 @@ static int change_to(const struct ruleset_host *host, const struct everything *w
 	if (!list_everything(host, &there, NULL)) {
 		snprintf(why, why_size, "iptables-save did not show the rules that are there");
 		result = RULESET_REFUSED;
+	} else if (expected != RULESET_ANY && expected != (long)count_rules(&there)) {
+		snprintf(why, why_size, "somebody has taken our rules away");
+		result = RULESET_DISTURBED;
 	}
 	for (size_t f = 0; result == 0 && f < families(host); f++)
 		if (!change_family(host, (enum ranges_family)f, &there, wanted, why, why_size))
-			result = change_back(host, f, &there, wanted) ? RULESET_REFUSED
-								      : RULESET_DISTURBED;
+			result = change_back(host, f, &there, wanted);
 	free_everything(&there);
 	return result;
 }
 
-static long install(
-	const struct ruleset_host *host, const struct chains *chains, char *why, size_t why_size)
+static long install(const struct ruleset_host *host, const struct chains *chains, long expected,
+	char *why, size_t why_size)
 {
 	struct everything wanted = {0};
 	bool ok = true;
@@ -286,7 +296,7 @@ static long install(
 	if (!ok)
 		snprintf(why, why_size, "out of memory for the rules");
 	else
-		rules = change_to(host, &wanted, why, why_size);
+		rules = change_to(host, &wanted, expected, why, why_size);
 	if (rules == 0)
 		rules = (long)count_rules(&wanted);
 	free_everything(&wanted);
@@ -296,7 +306,7 @@ static long install(
 static bool remove_tables(const struct ruleset_host *host, char *why, size_t why_size)
 {
 	const struct everything nothing = {0};
-	return change_to(host, &nothing, why, why_size) == 0;
+	return change_to(host, &nothing, RULESET_ANY, why, why_size) == 0;
 }
 
 static bool print(const struct chains *chains, FILE *to)

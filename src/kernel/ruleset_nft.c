@@ -60,65 +60,92 @@ static bool probe(struct ruleset_host *host, char *why, size_t why_size)
 	return false;
 }
 
-static json_t *list(void)
+/* False if it can't be read; *listed, to be freed, is NULL if there is no such table. */
+static bool list(json_t **listed)
 {
-	return nft_run_list("list table " TABLE, NFT_RUN_JSON);
-}
+	json_t *tables;
 
-/* As many rules as it had when it was listed. */
-static bool is_still(json_t *listed)
-{
-	json_t *root = list();
-	struct ruleset_found before, now;
-
-	nft_run_read(listed, &before);
-	nft_run_read(root, &now);
-	json_decref(root);
-	return now.rules == before.rules;
+	*listed = nft_run_list("list table " TABLE, NFT_RUN_JSON);
+	if (*listed != NULL)
+		return true;
+	tables = nft_run_list("list tables", NFT_RUN_JSON);
+	json_decref(tables);
+	return tables != NULL;
 }
 
 static bool read_table(const struct ruleset_host *host, struct ruleset_found *out)
 {
-	json_t *root = list();
+	json_t *there;
+	bool ok = list(&there);
 
 	(void)host;
-	nft_run_read(root, out);
-	json_decref(root);
-	return out->anything;
+	nft_run_read(there, out);
+	json_decref(there);
+	return ok;
 }
 
-static long install(
-	const struct ruleset_host *host, const struct chains *chains, char *why, size_t why_size)
+static size_t count(json_t *listed)
+{
+	struct ruleset_found found;
+
+	nft_run_read(listed, &found);
+	return found.rules;
+}
+
+static bool is_disturbed(json_t *before)
+{
+	json_t *now;
+	bool disturbed = list(&now) && count(now) != count(before);
+
+	json_decref(now);
+	return disturbed;
+}
+
+static long refill(const struct chains *chains, json_t *there, char *why, size_t why_size)
 {
 	char *text = NULL, *said = NULL;
 	size_t size;
+	char line[256];
 	long rules = RULESET_REFUSED;
 	struct nft_render w = {.to = open_memstream(&text, &size), .chains = chains};
 
-	json_t *there = list();
-
-	(void)host;
+	snprintf(why, why_size, "out of memory for the rules");
 	if (w.to == NULL)
-		goto memory;
+		return rules;
 	nft_run_write_clearing(there, TABLE, w.to);
 	write_table(&w);
-	if (fclose(w.to) != 0 || w.failed)
-		goto memory;
-	if (nft_run(text, NFT_RUN_PLAIN, &said)) {
-		rules = (long)w.rules;
-	} else {
-		char line[256];
-		ruleset_first_line(line, sizeof(line), said);
-		snprintf(why, why_size, "nftables refused the rules: %s", line);
-		rules = is_still(there) ? RULESET_REFUSED : RULESET_DISTURBED;
+	if (fclose(w.to) == 0 && !w.failed) {
+		if (nft_run(text, NFT_RUN_PLAIN, &said)) {
+			why[0] = '\0';
+			rules = (long)w.rules;
+		} else {
+			ruleset_first_line(line, sizeof(line), said);
+			snprintf(why, why_size, "nftables refused the rules: %s", line);
+			if (is_disturbed(there))
+				rules = RULESET_DISTURBED;
+		}
 	}
-	goto out;
-memory:
-	snprintf(why, why_size, "out of memory for the rules");
-out:
-	json_decref(there);
 	free(text);
 	free(said);
+	return rules;
+}
+
+static long install(const struct ruleset_host *host, const struct chains *chains, long expected,
+	char *why, size_t why_size)
+{
+	long rules = RULESET_REFUSED;
+	json_t *there;
+
+	(void)host;
+	if (!list(&there)) {
+		snprintf(why, why_size, "nftables did not show the rules that are there");
+	} else if (expected != RULESET_ANY && expected != (long)count(there)) {
+		snprintf(why, why_size, "somebody has taken our rules away");
+		rules = RULESET_DISTURBED;
+	} else {
+		rules = refill(chains, there, why, why_size);
+	}
+	json_decref(there);
 	return rules;
 }
 

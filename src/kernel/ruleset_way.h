@@ -20,8 +20,9 @@ struct ruleset_host {
 };
 
 enum {
-	RULESET_REFUSED = -1,   /* with everything as it was */
-	RULESET_DISTURBED = -2, /* others have changed it meanwhile: worth another try */
+	RULESET_REFUSED = -1,
+	RULESET_DISTURBED = -2, /* others have changed what was there: worth another try */
+	RULESET_ANY = -1,       /* rules may be there */
 };
 
 struct ruleset_way_ops {
@@ -30,9 +31,10 @@ struct ruleset_way_ops {
 	bool (*probe)(struct ruleset_host *host, char *why, size_t why_size);
 	bool (*read)(const struct ruleset_host *host, struct ruleset_found *out);
 	/* The number of rules that now are in the kernel; one of the above with a sentence in
-	 * `why`. */
-	long (*install)(const struct ruleset_host *host, const struct chains *chains, char *why,
-		size_t why_size);
+	 * `why`, and as it was whatever could be left so or put back. `expected` rules are there
+	 * now. */
+	long (*install)(const struct ruleset_host *host, const struct chains *chains, long expected,
+		char *why, size_t why_size);
 	bool (*remove)(const struct ruleset_host *host, char *why, size_t why_size);
 	/* False without memory. */
 	bool (*print)(const struct chains *chains, FILE *to);
