@@ -33,6 +33,7 @@ void child_dies_with_parent(void)
 static void stand_apart(const char *name, pid_t parent)
 {
 	static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGPIPE};
+	sigset_t none;
 
 	prctl(PR_SET_NAME, name);
 	child_dies_with_parent();
@@ -40,6 +41,11 @@ static void stand_apart(const char *name, pid_t parent)
 		_exit(0);
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		signal(ignored[i], SIG_IGN);
+	/* Whatever was inherited. */
+	signal(SIGALRM, SIG_DFL);
+	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 bool child_start(
@@ -106,6 +112,8 @@ void child_stop(struct child *c)
 {
 	if (c->fd >= 0)
 		close(c->fd);
+	else
+		kill(c->pid, SIGKILL); /* it may hang */
 	while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 }

@@ -323,7 +323,7 @@ void cookies_tick(struct daemon *d)
 	if (routes_due(d))
 		changed |= look_for_routes(d);
 	changed |= standing_has_ended(d);
-	if (changed)
+	if (changed && !d->rules_fixed)
 		apply_again(d);
 }
 

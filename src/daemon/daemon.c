@@ -228,6 +228,10 @@ int daemon_apply_rules(struct daemon *d, const struct config *c, char *why, size
 		return -1;
 	}
 	d->rules_in = true;
+	/* Once more, for what completed before they were back. */
+	if (d->rules_away)
+		daemon_adopt(d, c);
+	d->rules_away = false;
 	told_apply(d, c);
 	return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the daemon and its helper say to each other: frames over a stream socket, a kind and a list
- * of byte strings. Both ends run on one machine from one binary, so numbers are in its order. The
- * reader trusts nothing in a frame.
+ * What the daemon and its children say to each other: frames over a stream socket, a kind and a
+ * list of byte strings. Both ends run on one machine from one binary, so numbers are in its order.
+ * The reader trusts nothing in a frame.
  */
 #ifndef ACKGATE_DAEMON_FRAME_H
 #define ACKGATE_DAEMON_FRAME_H

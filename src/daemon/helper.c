@@ -21,6 +21,7 @@
 #include "daemon/helper.h"
 
 #include "daemon/child.h"
+#include "daemon/privileges.h"
 #include "daemon/program.h"
 
 #include <cap-ng.h>
@@ -132,6 +133,7 @@ static void keep_few_capabilities(void)
 	static const unsigned kept[] = {CAP_NET_ADMIN, CAP_NET_RAW, CAP_DAC_READ_SEARCH};
 	capng_type_t sets = CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_BOUNDING_SET;
 
+	privileges_are_ours();
 	capng_get_caps_process();
 	bool have[sizeof(kept) / sizeof(kept[0])];
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)

@@ -21,11 +21,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
 	COMMAND_TIMEOUT_S = 30,
+	FORK_AGAIN_US = 100000,
 	COMMANDS = 10000, /* of one runner: whatever libnftables does not free goes with it */
 	WHY = 256,
 };
@@ -39,7 +41,8 @@ enum {
 enum {
 	IDLE,
 	RUNS,
-	OVER, /* also while it answers: half an answer would be worse than none */
+	OVER, /* also while it reads and while it answers: of half a frame nobody can make anything
+	       */
 };
 
 struct nft_process {
@@ -62,8 +65,23 @@ static bool run(int fd, const struct frame *f, atomic_int *state)
 	answered = frame_send_words(fd, ok ? FINE : FAILED, said != NULL ? said : "no memory");
 	if (!answered && errno == EMSGSIZE)
 		answered = frame_send_words(fd, FAILED, "that is more than can be listed");
+	/* From here on nobody waits for it: libnftables' damage may come to light at any free(). */
+	if (answered)
+		atomic_store(state, IDLE);
 	free(said);
 	return answered;
+}
+
+/* False at the end of file. */
+static bool await_request(int fd)
+{
+	char byte;
+	ssize_t n;
+
+	do
+		n = recv(fd, &byte, 1, MSG_PEEK);
+	while (n < 0 && errno == EINTR);
+	return n > 0;
 }
 
 static void run_many(int fd, atomic_int *state)
@@ -72,12 +90,17 @@ static void run_many(int fd, atomic_int *state)
 	bool answered = true;
 
 	child_dies_with_parent();
+	atomic_store(state, IDLE);
 	for (int i = 0; i < COMMANDS && answered; i++) {
-		atomic_store(state, IDLE);
-		answered = frame_receive(fd, &f) && run(fd, &f, state);
-		frame_free(&f);
+		answered = await_request(fd);
+		if (answered) {
+			atomic_store(state, OVER);
+			answered = frame_receive(fd, &f) && run(fd, &f, state);
+			frame_free(&f);
+		}
 	}
-	atomic_store(state, answered ? IDLE : OVER);
+	if (!answered)
+		atomic_store(state, OVER);
 }
 
 static bool answer_for(int fd, int status)
@@ -101,8 +124,10 @@ static bool have_it_run(int fd, atomic_int *state)
 	pid_t pid = fork();
 	int status;
 
-	if (pid < 0)
-		return false;
+	if (pid < 0) {
+		usleep(FORK_AGAIN_US);
+		return true;
+	}
 	if (pid == 0) {
 		run_many(fd, state);
 		_exit(EXIT_SUCCESS);
@@ -124,6 +149,7 @@ static void serve(int fd, void *user)
 
 	if (!fine)
 		snprintf(why, sizeof(why), "no memory to share: %s", strerror(errno));
+	privileges_are_ours();
 	fine = fine && privileges_drop_to_admin(user, why, sizeof(why));
 	child_dies_with_parent();
 	fine = frame_send_words(fd, fine ? FINE : FAILED, why) && fine;

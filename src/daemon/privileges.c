@@ -12,6 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+void privileges_are_ours(void)
+{
+	capng_setpid(getpid());
+}
+
 bool privileges_enough(char *why, size_t why_size)
 {
 	if (capng_get_caps_process() == 0 &&
@@ -113,11 +118,8 @@ static int choose_daemons(void)
 /* Becomes pw's user with the capabilities that `choose` leaves alone. */
 static bool become(const struct passwd *pw, int (*choose)(void), char *why, size_t why_size)
 {
-	int rc;
+	int rc = choose();
 
-	/* After a fork libcap-ng may mean the parent still (before 0.8.3). */
-	capng_setpid(getpid());
-	rc = choose();
 	if (rc == 0)
 		rc = pw->pw_uid == 0 ? capng_apply(CAPNG_SELECT_ALL)
 				     : capng_change_id((int)pw->pw_uid, (int)pw->pw_gid,

@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* To be called after a fork: libcap-ng would mean the parent's still (before 0.7.10). */
+void privileges_are_ours(void);
+
 /* Whether the process has what privileges_drop keeps. False with a sentence in `why`. */
 bool privileges_enough(char *why, size_t why_size);
 

@@ -180,6 +180,7 @@ void upkeep_rules_were_away(void *arg)
 	struct daemon *d = arg;
 
 	say_away();
+	d->rules_away = true;
 	daemon_adopt(d, d->config);
 	daemon_call_all(d, lose_sight, NULL);
 }
@@ -191,7 +192,7 @@ static void mend(struct daemon *d)
 
 	d->intact_checked_us = worker_now();
 	interception_mend(d);
-	if (!d->ruleset)
+	if (!d->ruleset || d->rules_fixed)
 		return;
 	judging = ruleset_intact(d->ruleset);
 	if (judging && cookies_intact(d))
@@ -200,8 +201,6 @@ static void mend(struct daemon *d)
 		say_away();
 	if (daemon_apply_rules(d, d->config, why, sizeof(why)) != 0)
 		log_error("our kernel rules can't be put back: %s", why);
-	else
-		daemon_adopt(d, d->config);
 }
 
 static void on_mend_timer(evutil_socket_t fd, short what, void *arg)
@@ -319,12 +318,16 @@ static void take_note(void *arg, const char *sentence)
 /* They can't be started again: that takes a process that is root, and has no threads. */
 static void look_after_children(struct daemon *d)
 {
-	if (helper_is_gone(d->helper))
+	const bool no_helper = helper_is_gone(d->helper), no_nft = nft_process_is_gone(d->nft);
+
+	if (no_helper)
 		take_note(d, "the helper process is gone: the configuration can't be reloaded, nor "
 			     "iptables' rules be changed, until ackgated is restarted");
-	if (nft_process_is_gone(d->nft))
+	if (no_nft)
 		take_note(d, "the process that speaks with nftables is gone: the kernel's rules "
 			     "can't be changed until ackgated is restarted");
+	d->rules_fixed =
+		no_nft || (no_helper && d->ruleset && ruleset_way(d->ruleset) == RULESET_IPTABLES);
 }
 
 static void on_second(evutil_socket_t fd, short what, void *arg)

@@ -25,6 +25,7 @@
 enum {
 	MANY = 1100, /* descriptors: more than an fd_set has */
 	ELEMENTS = 400000,
+	MUCH = 8000, /* pages */
 };
 
 static struct nft_process *start(void)
@@ -58,20 +59,19 @@ static void refuses(const char *command, const char *words)
 	free(said);
 }
 
-/* The n-th child of a process, 0 if it has none. */
-static pid_t child_of(pid_t parent, unsigned n)
+/* The youngest child of a process. */
+static pid_t child_of(pid_t parent)
 {
 	char path[64];
 	int pid = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
 	FILE *f = fopen(path, "re");
-	if (f == NULL)
-		return 0;
-	for (unsigned i = 0; i <= n; i++)
-		if (fscanf(f, "%d", &pid) != 1)
-			pid = 0;
+	assert_non_null(f);
+	while (fscanf(f, "%d", &pid) == 1)
+		;
 	fclose(f);
+	assert_true(pid > 0);
 	return pid;
 }
 
@@ -115,16 +115,13 @@ static void test_no_descriptor_is_too_many(void **state)
 	close(ns);
 }
 
-static void test_it_is_the_user_and_may_little(void **state)
+static void may_little(pid_t pid)
 {
-	int ns = netns_new();
-	struct nft_process *p = start();
 	char path[64], line[256];
 	unsigned uid = 0;
 	unsigned long long effective = 0, bounding = 1;
 
-	(void)state;
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)child_of(getpid(), 0));
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
 	FILE *f = fopen(path, "re");
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f) != NULL) {
@@ -136,21 +133,49 @@ static void test_it_is_the_user_and_may_little(void **state)
 	assert_int_not_equal(uid, 0);
 	assert_int_equal(effective, 1ull << 12); /* CAP_NET_ADMIN */
 	assert_int_equal(bounding, 0);
-	refuses("include \"/etc/shadow\"", "/etc/shadow");
+}
+
+static void test_it_is_the_user_and_may_little(void **state)
+{
+	int ns = netns_new();
+	struct nft_process *p = start();
+	const pid_t child = child_of(getpid());
+
+	(void)state;
+	refuses("include \"/etc/shadow\"", "Permission denied");
+	may_little(child);
+	may_little(child_of(child));
 	nft_process_stop(p);
 	close(ns);
 }
 
 static pid_t runner(void)
 {
-	return child_of(child_of(getpid(), 0), 0);
+	return child_of(child_of(getpid()));
 }
 
+static unsigned long pages_of(pid_t pid)
+{
+	char path[64];
+	unsigned long pages = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+	FILE *f = fopen(path, "re");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%*u %lu", &pages), 1);
+	fclose(f);
+	return pages;
+}
+
+/* Once it has grown by what only the command's set can be. */
 static void *abort_a_command(void *arg)
 {
-	(void)arg;
-	usleep(100000); /* it takes more than that */
-	kill(runner(), SIGABRT);
+	const pid_t pid = *(const pid_t *)arg;
+	const unsigned long before = pages_of(pid);
+
+	while (pages_of(pid) < before + MUCH)
+		usleep(1000);
+	kill(pid, SIGABRT);
 	return NULL;
 }
 
@@ -175,9 +200,12 @@ static void test_a_crash_is_one_commands_failure(void **state)
 	struct nft_process *p = start();
 	char *large = large_command();
 	pthread_t thread;
+	pid_t pid;
 
 	(void)state;
-	assert_int_equal(pthread_create(&thread, NULL, abort_a_command, NULL), 0);
+	runs("add table inet u");
+	pid = runner();
+	assert_int_equal(pthread_create(&thread, NULL, abort_a_command, &pid), 0);
 	refuses(large, "libnftables was ended by signal 6");
 	pthread_join(thread, NULL);
 	runs("add table inet u");
@@ -196,7 +224,7 @@ static void test_when_it_is_gone(void **state)
 	struct nft_process *p = start();
 
 	(void)state;
-	kill(child_of(getpid(), 0), SIGKILL);
+	kill(child_of(getpid()), SIGKILL);
 	for (int i = 0; i < 2; i++)
 		refuses("add table inet t", "the process that speaks with nftables is gone");
 	nft_process_stop(p);

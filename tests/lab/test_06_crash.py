@@ -3,6 +3,7 @@
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -185,18 +186,24 @@ def test_rules_flushed_just_before_a_reload(lab, gate, family, inspect):
 def test_a_child_of_the_daemon_dies(lab, gate, name, loses):
     """What goes on goes on, what does not is said."""
     lab.closing(Echo(lab.server, 7))
-    gate.start({"rule echo": {"port": 7}})
+    sections = {"rule echo": {"port": 7, "inspect": "full"}}
+    gate.start(sections)
     standing = connect(lab.client, lab.server_address[4], 7)
     assert talk(standing)
     assert gate.status()["notes"] == []
     child = gate.namespace.run("pgrep", "-P", str(gate.process.pid), "-x", name).stdout
     os.kill(int(child), signal.SIGKILL)
     assert eventually(lambda: any(loses in note for note in gate.status()["notes"]))
-    status = gate.reload({"rule echo": {"port": 7}, "rule more": {"port": 9}}, timeout=10)
+    status = gate.reload({**sections, "rule more": {"port": 9}}, timeout=10)
     assert "is gone" in status["config"]["last_error"]
+    # Twice as long as it takes to see that the rules are in order.
+    time.sleep(21)
     young = connect(lab.client, lab.server_address[4], 7)
     assert talk(standing) and talk(young)
-    assert gate.log().count(f"{loses}") == 1
+    assert gate.status()["flows"]["established"] == 2, "they are still inspected"
+    log = gate.log()
+    assert log.count(loses) == 1
+    assert "somebody took" not in log and log.count(" error: ") <= 2, log
     standing.close()
     young.close()
 

@@ -22,12 +22,9 @@ SECONDS = float(os.environ.get("ACKGATE_SOAK_SECONDS", "8"))
 ECHO, PROXIED_ECHO, PROXIED_WEB = 7, 7007, 7080
 # For each family and each way; where there is time, with two descriptors for each, more than an fd_set has.
 HELD = 300 if SECONDS > 60 else 50
-WORKERS = 2
 GROWTH_KIB = 4096
 # New connections that may fail for each time that the rules were away.
 FAILED_EACH_TIME = 5
-# ACKs of a flood that each worker may take for a handshake's when the kernel is to tell no more.
-MISTAKEN_EACH_TIME = 256
 
 VANDALS = (
     ("nft", "delete table inet ackgate_unqueued"),
@@ -52,7 +49,7 @@ def sections(number):
         return ", ".join(at(addresses, family, port) for family in FAMILIES)
 
     return {
-        "daemon": {"workers": WORKERS, "log_level": "notice", "drain": "1s"},
+        "daemon": {"workers": 2, "log_level": "notice", "drain": "1s"},
         "rule web": {"port": 80, "syncookies": cookies},
         "rule echo": {"port": ECHO, "syncookies": cookies, "inspect": "full"},
         "rule proxied-echo": rule(everywhere(GATE, PROXIED_ECHO), "echo", idle_timeout=f"{10 + number % 4}m"),
@@ -179,13 +176,10 @@ def test_everything_at_once(lab, gate, figures):
     held.round()
     grown = gate.memory_kib() - memory
     held.close()
-    handshakes = gate.status()["handshakes"]
     log = gate.log()
     figures(f"{everything.reloads} reloads, {everything.connected} connections and {everything.failed} that failed, "
             f"rules spoiled {everything.spoiled} times, {held.rounds} rounds of {len(held)}; "
             f"{memory} KiB and {grown} more at the end")
     assert " error: " not in log, log
-    times = everything.reloads + everything.spoiled
-    assert handshakes["completed"] <= handshakes["started"] + WORKERS * MISTAKEN_EACH_TIME * times, handshakes
     assert grown <= GROWTH_KIB or sanitized()
     assert eventually(lambda: descriptors(gate)["socket"] <= before["socket"], 20), (before, lab.gate.run("ss", "-anp").stdout)
