@@ -4,6 +4,7 @@
 
 #include "kernel/hold.h"
 #include "kernel/lasting.h"
+#include "kernel/nft_run.h"
 #include "netns.h"
 
 #include <poll.h>
@@ -287,6 +288,32 @@ static void test_what_others_take_is_missed(void **state)
 		     "nft delete set inet ackgate_lasting block4");
 }
 
+/* Somebody takes the table away between our look and our change. */
+static bool take_it_before(void *arg, const char *command, enum nft_run_how how, char **said)
+{
+	unsigned *times = arg;
+
+	if (how == NFT_RUN_PLAIN && (*times)++ == 0)
+		netns_sh("nft delete table inet ackgate_lasting");
+	return nft_run_here(command, how, said);
+}
+
+static void test_what_others_take_amid_a_change_is_put_back(void **state)
+{
+	unsigned times = 0;
+
+	(void)state;
+	close(netns_new());
+	struct lasting *l = open_here();
+	apply(l, &gate_policy, true);
+	nft_run_elsewhere(take_it_before, &times);
+	apply(l, &observing_policy, true);
+	nft_run_elsewhere(NULL, NULL);
+	assert_int_equal(times, 2);
+	assert_true(lasting_intact(l));
+	lasting_close(l);
+}
+
 static int no_program(void *arg, const char *const argv[], const char *input, char **output)
 {
 	(void)arg, (void)argv, (void)input;
@@ -484,6 +511,7 @@ int main(void)
 		cmocka_unit_test(test_hooks_come_with_the_first_block),
 		cmocka_unit_test(test_an_overlap_is_told_in_words),
 		cmocka_unit_test(test_what_others_take_is_missed),
+		cmocka_unit_test(test_what_others_take_amid_a_change_is_put_back),
 		cmocka_unit_test(test_translation_is_kept),
 		cmocka_unit_test(test_held_against_flushes),
 		cmocka_unit_test(test_purged),

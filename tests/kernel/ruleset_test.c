@@ -3,6 +3,7 @@
  * them, taken away. */
 #include "config.h"
 
+#include "kernel/nft_run.h"
 #include "kernel/ruleset.h"
 #include "netns.h"
 #include "run_program.h"
@@ -304,6 +305,34 @@ static void test_flushed_while_they_are_changed(void **state)
 	remove_all(r);
 }
 
+static bool flush_before(void *arg, const char *command, enum nft_run_how how, char **said)
+{
+	unsigned *times = arg;
+
+	if (how == NFT_RUN_PLAIN && (*times)++ == 0)
+		netns_sh("nft flush ruleset");
+	return nft_run_here(command, how, said);
+}
+
+static void test_flushed_while_nftables_changes_them(void **state)
+{
+	unsigned changes = 0;
+
+	(void)state;
+	close(netns_new());
+	struct ruleset *r = open_or_skip(RULESET_NFTABLES);
+
+	times_away = 0;
+	assert_int_equal(apply(r, &first_policy), 0);
+	nft_run_elsewhere(flush_before, &changes);
+	assert_int_equal(apply(r, &second_policy), 0);
+	nft_run_elsewhere(NULL, NULL);
+	assert_int_equal(changes, 2);
+	assert_int_equal(times_away, 1);
+	assert_true(ruleset_intact(r));
+	remove_all(r);
+}
+
 static void test_what_is_missing_is_named(void **state)
 {
 	char why[WHY];
@@ -322,6 +351,7 @@ int main(void)
 		cmocka_unit_test(test_one_way_at_a_time),
 		cmocka_unit_test(test_one_family_refused_changes_none),
 		cmocka_unit_test(test_flushed_while_they_are_changed),
+		cmocka_unit_test(test_flushed_while_nftables_changes_them),
 		cmocka_unit_test(test_what_is_missing_is_named),
 	};
 

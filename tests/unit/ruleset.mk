@@ -49,7 +49,7 @@ tests_unit_test_lasting_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_lasting_LDADD = $(ruleset_test_libs)
 
 tests_kernel_lasting_test_SOURCES = tests/kernel/lasting_test.c tests/kernel/netns.c tests/kernel/netns.h
-tests_kernel_lasting_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_kernel_lasting_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
 tests_kernel_lasting_test_LDADD = $(ruleset_test_libs)
 
 tests_unit_test_tproxy_SOURCES = tests/unit/test_tproxy.c
@@ -78,6 +78,6 @@ tests_kernel_cookie_rules_test_LDADD = $(ruleset_test_libs)
 
 tests_kernel_ruleset_test_SOURCES = tests/kernel/ruleset_test.c tests/kernel/netns.c tests/kernel/netns.h \
 	tests/kernel/run_program.c tests/kernel/run_program.h
-tests_kernel_ruleset_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS)
+tests_kernel_ruleset_test_CFLAGS = $(AM_CFLAGS) $(CMOCKA_CFLAGS) $(JANSSON_CFLAGS)
 tests_kernel_ruleset_test_LDADD = $(ruleset_test_libs)
 endif
