@@ -84,12 +84,14 @@ static bool await_request(int fd)
 	return n > 0;
 }
 
-static void run_many(int fd, atomic_int *state)
+static void run_many(int fd, atomic_int *state, pid_t parent)
 {
 	struct frame f;
 	bool answered = true;
 
 	child_dies_with_parent();
+	if (getppid() != parent)
+		return;
 	atomic_store(state, IDLE);
 	for (int i = 0; i < COMMANDS && answered; i++) {
 		answered = await_request(fd);
@@ -121,6 +123,7 @@ static bool answer_for(int fd, int status)
 /* False at the end of everything. */
 static bool have_it_run(int fd, atomic_int *state)
 {
+	const pid_t self = getpid();
 	pid_t pid = fork();
 	int status;
 
@@ -129,7 +132,7 @@ static bool have_it_run(int fd, atomic_int *state)
 		return true;
 	}
 	if (pid == 0) {
-		run_many(fd, state);
+		run_many(fd, state, self);
 		_exit(EXIT_SUCCESS);
 	}
 	while (waitpid(pid, &status, 0) < 0)

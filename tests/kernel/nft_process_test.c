@@ -225,6 +225,8 @@ static void test_when_it_is_gone(void **state)
 
 	(void)state;
 	kill(child_of(getpid()), SIGKILL);
+	while (!nft_process_is_gone(p))
+		usleep(1000);
 	for (int i = 0; i < 2; i++)
 		refuses("add table inet t", "the process that speaks with nftables is gone");
 	nft_process_stop(p);
