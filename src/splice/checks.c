@@ -2,16 +2,15 @@
 /*
  * Theory of operation
  *
- * A check has a timer that runs at each interval, and a socket from then on, in one of these
- *states:
+ * A check has a timer that runs at each interval, and a socket from then on, in one of two states:
  *
- *	connecting	until it is writable (the verdict is its error), or it has taken too long
- *	closing		connected: the verdict was good. Our FIN is sent, and what the server says
- *is read until its own FIN, or it was enough: a close with unread bytes would send a RST, which
- *servers log as an error none
+ *	connecting	until it is writable (the verdict is its error), or too late
+ *	closing		the verdict was good; our FIN is sent, the server's awaited
  *
- * What is still there when the timer runs again is cut. Timers of servers that come together start
- * apart, so that checks spread over the interval.
+ * While closing, what the server says is read until its FIN, or it was enough: a close with unread
+ * bytes would send a RST, which servers log as an error. A socket that is still there when the
+ * timer runs again is cut. Timers of servers that come together start apart, so that checks spread
+ * over the interval.
  */
 #include "config.h"
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Backends that refuse, hang, die and come back; whose turn it is; what an administrator says of them."""
 
+import contextlib
 import os
 import socket
 import time
@@ -158,12 +159,13 @@ def test_checks_take_a_server_down_and_bring_it_back(proxy, mode, family, answer
 
 def test_checks_end_politely(proxy, mode, family):
     """By FIN, not by RST: servers would log each as an error."""
-    service = proxy.lab.closing(Service(proxy.lab.server, SERVER[family]))
     proxy.start(sections(family, mode, backend={"check": "tcp", "check_interval": "300ms"}))
-    for greeting in (b"", b"220 who speaks first\r\n"):
-        with service.accept() as server:
-            server.sendall(greeting)
-            assert ending(server) == "FIN"
+    # Closed before the end: a check that nobody accepts is there until the next one begins.
+    with contextlib.closing(Service(proxy.lab.server, SERVER[family])) as service:
+        for greeting in (b"", b"220 who speaks first\r\n"):
+            with service.accept() as server:
+                server.sendall(greeting)
+                assert ending(server) == "FIN"
 
 
 @pytest.mark.parametrize("over_limit", ["reject", "drop"])
